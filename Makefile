@@ -1,0 +1,124 @@
+# minivmm: make, make run, make check; README.md has the rest.
+#
+#   make [ARCH=x86_64|arm64] [CROSS_COMPILE=...] [STATIC=1] [V=1] [O=builddir]
+
+HOST_ARCH := $(patsubst aarch64,arm64,$(shell uname -m))
+ARCH ?= $(HOST_ARCH)
+O ?= build
+B := $(O)/$(ARCH)
+
+CC := $(CROSS_COMPILE)$(if $(filter default undefined,$(origin CC)),gcc,$(CC))
+OBJCOPY := $(CROSS_COMPILE)objcopy
+STRIP := $(CROSS_COMPILE)strip
+CLANG ?= clang
+
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wwrite-strings -Wundef $(if $(CI),-Werror)
+CFLAGS ?= -O2 -g
+ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Iarch/$(ARCH) -MMD -MP $(CPPFLAGS)
+ALL_CFLAGS = -std=gnu11 $(WARN) -pthread -fno-strict-aliasing $(CFLAGS)
+ALL_LDFLAGS = -pthread $(if $(STATIC),-static) $(LDFLAGS)
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$(2)")
+
+SRCS := $(wildcard vmm/*.c gdb/*.c devices/*.c arch/$(ARCH)/*.c)
+LIBSRCS := $(filter-out vmm/main.c,$(SRCS))
+DEMO := $(B)/guests/demo.elf
+BIN := $(B)/minivmm$(if $(STATIC),-static)
+
+all: $(BIN)
+
+# --- objects: plain, static, and under sanitizers, each in its own folder ---
+# $(call variant,folder,compiler,extra flags)
+define variant
+$(B)/$(1)/%.o: %.c
+	$$(call say,CC,$$@)
+	@mkdir -p $$(dir $$@)
+	$$(Q)$(2) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $(3) -c -o $$@ $$<
+$(B)/$(1)/guests/demo_blob.o: guests/demo_blob.S $(DEMO)
+	$$(call say,AS,$$@)
+	@mkdir -p $$(dir $$@)
+	$$(Q)$(2) -DDEMO_ELF='"$(DEMO)"' -c -o $$@ $$<
+endef
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g
+TSAN := -fsanitize=thread -O1 -g
+FUZZ := -fsanitize=fuzzer-no-link,address,undefined -O1 -g
+$(eval $(call variant,obj,$(CC),))
+$(eval $(call variant,san,$(CC),$(SAN)))
+$(eval $(call variant,tsan,$(CC),$(TSAN)))
+$(eval $(call variant,fuzz,$(CLANG),$(FUZZ)))
+objs = $(patsubst %.c,$(B)/$(1)/%.o,$(2)) $(B)/$(1)/guests/demo_blob.o
+
+$(BIN): $(call objs,obj,$(SRCS))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS)
+
+$(B)/%/lib.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(foreach v,obj san tsan fuzz,$(eval $(B)/$(v)/lib.a: $(call objs,$(v),$(LIBSRCS))))
+
+# --- guests ---
+include guests/guests.mk
+
+# --- tests: every tests/unit/*.c and tests/fake/*.c is one program that speaks TAP ---
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+FAKE_TESTS := $(patsubst tests/fake/%.c,$(B)/tests/fake/%,$(wildcard tests/fake/test_*.c))
+FAKE_LIB := $(patsubst %.c,$(B)/tsan/%.o,$(filter-out $(wildcard tests/fake/test_*.c),$(wildcard tests/fake/*.c)))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -pthread
+$(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan/lib.a
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(TSAN) -o $@ $^ -pthread
+$(FUZZERS): $(B)/tests/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/lib.a
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CLANG) $(FUZZ) -fsanitize=fuzzer -o $@ $^ -pthread
+
+# What the test layers run on; the runner itself decides what to do with it.
+check-programs: $(BIN) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests
+	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
+
+SETUP = BUILD=$(abspath $(B)) sh tests/setup.sh
+RUN_TESTS = ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) SRC=$(CURDIR) BUILD=$(abspath $(B)) MINIVMM=$(abspath $(B))/minivmm tests/run
+check:
+	$(Q)$(SETUP) all
+	$(Q)$(MAKE) --no-print-directory check-programs
+	$(Q)$(RUN_TESTS) house unit fake fuzz kvm nested
+check-unit: $(UNIT_TESTS) $(FAKE_TESTS) $(BIN)
+	$(Q)$(RUN_TESTS) house unit fake
+check-kvm: $(BIN) guests
+	$(Q)$(RUN_TESTS) kvm
+check-nested: $(BIN) guests
+	$(Q)$(SETUP) nested
+	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
+	$(Q)$(RUN_TESTS) nested
+fuzz: $(FUZZERS)
+	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
+bench: $(BIN) guests
+	$(Q)$(RUN_TESTS) bench
+
+run: 
+	$(Q)$(SETUP) gdb
+	$(Q)$(MAKE) --no-print-directory $(BIN) guests
+	$(Q)MINIVMM=$(BIN) DEMO=$(DEMO) sh guests/session.sh
+
+lint:
+	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.[ch]')
+	$(Q)clang-tidy --quiet $(SRCS) -- $(ALL_CPPFLAGS) -std=gnu11
+	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingInclude -I. -Iarch/$(ARCH) -D_GNU_SOURCE $(SRCS)
+
+PREFIX ?= /usr/local
+install: $(BIN)
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/minivmm
+
+clean:
+	rm -rf $(O)
+
+.PHONY: all check check-programs check-unit check-kvm check-nested fuzz bench run lint install clean guests
+.SECONDARY:
+-include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

@@ -1,0 +1,142 @@
+/*
+ * The door to one ISA. Link-time: arch/$(ARCH)/ defines every function here,
+ * one ISA per binary. The ISA's private state hangs off vm->arch and
+ * vcpu->arch (opaque to vmm/).
+ *
+ * "own thread" = the vCPU's own pthread. "parked" = that vCPU is parked in
+ * vm_debug, or its thread has not started or has ended.
+ * All int functions return 0 or -errno unless they say otherwise, and log
+ * (log_error) what went wrong in one line when they fail at set-up.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include "arch/desc.h"
+#include "vmm/debug.h"
+
+struct vm;
+struct vcpu;
+struct mem_range;
+
+extern const struct arch_desc arch_desc;
+
+/* ---- set-up, main thread, in this order ---- */
+
+/* Where `size` bytes of RAM go in the guest-physical map. Returns the number of ranges (<= max), or -EINVAL. */
+int arch_ram_layout(uint64_t size, struct mem_range *ranges, int max);
+
+/*
+ * After KVM_CREATE_VM and the RAM slots (which take milliseconds once an in-kernel interrupt controller exists),
+ * before vCPUs: interrupt controllers, PIT, TSS address, caps. Allocates vm->arch.
+ */
+int arch_vm_init(struct vm *vm);
+
+/* After RAM exists: put the devices on vm->pio / vm->mmio. */
+int arch_board_init(struct vm *vm);
+
+/*
+ * Load vm->opts->kernel (or the built-in guest), initrd, command line and firmware tables into RAM; remember the
+ * entry state in vm->arch; fill vm->layout. Returns 0 or an -errno; a bad file is -ENOEXEC (message logged).
+ */
+int arch_load(struct vm *vm);
+
+/* After KVM_CREATE_VCPU and mmap of vcpu->run: CPUID, MSRs, sync_regs; allocates vcpu->arch. Main thread. */
+int arch_vcpu_init(struct vcpu *vcpu);
+
+/* After all vCPUs exist, before any runs (arm64: initialise the vGIC). Main thread. */
+int arch_vm_ready(struct vm *vm);
+
+/* The vCPU threads run: what takes milliseconds and can wait. Main thread. */
+void arch_vm_started(struct vm *vm);
+
+/* Entry state into the vCPU. Own thread, first thing it does. */
+int arch_vcpu_reset(struct vcpu *vcpu);
+
+void arch_vcpu_free(struct vcpu *vcpu); /* after its thread has ended */
+void arch_vm_free(struct vm *vm);	/* frees devices, vm->arch */
+
+/* ---- exits, own thread ---- */
+
+enum arch_exit {
+	ARCH_EXIT_HANDLED, /* go on running */
+	ARCH_EXIT_UNKNOWN, /* nobody's: an unrecoverable exit */
+	ARCH_EXIT_SWBREAK, /* a software breakpoint instruction at pc (also as an emulation failure): ask vm_debug whose
+			    */
+};
+
+/* Exit reasons that vcpu.c does not handle by itself (it handles IO, MMIO, DEBUG, INTR, SHUTDOWN, SYSTEM_EVENT). */
+enum arch_exit arch_vcpu_exit(struct vcpu *vcpu);
+
+/* One or more lines about the vCPU's present state and exit, for an unrecoverable exit: pc, instruction bytes,
+ * suberror. */
+void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t len);
+
+/* ---- debug, own thread ---- */
+
+/*
+ * Write back dirty registers, then the whole KVM_SET_GUEST_DEBUG state. slots == NULL and !step: debugging off.
+ * step also holds interrupts off. Order: registers first, the step armed last.
+ */
+int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step);
+
+/*
+ * Decode KVM_EXIT_DEBUG. Fills kind (VM_STOP_STEPPED, _SWBREAK, _HWBREAK, _WATCH), pc and addr.
+ * Also repairs what a step left in guest-visible state (TF in pushed flags, PSTATE masks).
+ * Returns 1 when the exit is no news (a step without progress: run again with the same arming), 0 when *out is
+ * filled, -errno on failure.
+ */
+int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out);
+
+/*
+ * Before KVM_RUN, armed to step: true if the step is best made without KVM, and has been; *out is as arch_debug_cause()
+ * fills it then.
+ */
+bool arch_step_alone(struct vcpu *vcpu, struct vm_stop *out);
+
+/* Give the guest the breakpoint exception that its own instruction at pc asked for. */
+int arch_inject_break(struct vcpu *vcpu);
+
+/* The vCPU is about to park: make its registers readable to other threads (free with sync_regs). */
+int arch_regs_fetch(struct vcpu *vcpu);
+
+/* Whole-VM pause ends for this vCPU (not for mere steps): kvmclock control, counter offset. */
+void arch_time_resume(struct vcpu *vcpu);
+
+/* ---- registers and translation ---- */
+
+/*
+ * regno: index in arch_desc.regs; len must be its size; bytes in target (little-endian) order.
+ * Not deferred: any thread while the vCPU is parked; a write goes back on the next arch_debug_arm.
+ * Deferred (writes: deferred or write_deferred): own thread only. -EINVAL: value the hardware cannot take; -ENOENT:
+ * this host lacks the register.
+ */
+int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len);
+int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len);
+uint64_t arch_pc(struct vcpu *vcpu); /* linear: CS.base + RIP in x86 real mode. Parked, or own thread after fetch */
+
+/* Walk the vCPU's own page tables. Any thread while parked. -EFAULT: not mapped; -EIO: a table is outside RAM. */
+int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
+
+/* Do these fit the debug hardware? 0; -ENOSPC: no slot left; -EINVAL: a length/kind/alignment it cannot express. */
+int arch_slots_check(struct vm *vm, const struct hw_slots *slots);
+
+/*
+ * How a software breakpoint is served for code that this vCPU runs in its present mode. May run the host probe
+ * (once, some ms). Stub thread, vCPU parked.
+ */
+enum vm_swbreak arch_swbreak(struct vcpu *vcpu);
+
+/* "running", "halted", "waiting for SIPI", ... and mode; for thread lists. Parked only. */
+void arch_vcpu_state_text(struct vcpu *vcpu, char *buf, size_t len);
+
+/* Planted bytes became visible to instruction fetch (arm64 cleans caches; x86 has nothing to do). */
+void arch_code_written(struct vm *vm, void *host, size_t len);
+
+/* `--probe-host`: print facts as name=value lines on stdout. Returns 0 or -errno. */
+int arch_probe_host(int kvm_fd);
+
+/* For the usage text and checks: valid names for --boot, NULL-terminated; default cmdline ("console=ttyS0"). */
+extern const char *const arch_boot_kinds[];
+extern const char arch_default_cmdline[];
+
+#endif

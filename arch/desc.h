@@ -1,0 +1,86 @@
+/*
+ * What an ISA looks like to a debugger: pure data, no KVM, no functions.
+ *
+ * Every room may include this header. One `struct arch_desc` exists per
+ * binary (arch_desc, defined by arch/$(ARCH)/regs.c); tests make their own.
+ */
+#ifndef ARCH_DESC_H
+#define ARCH_DESC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * One register. Its number on the wire is its index in arch_desc.regs, so the
+ * table's order is the order of the `g` packet and of regnum="" in target.xml.
+ */
+struct reg_desc {
+	const char *name;    /* as gdb prints it: "rip" */
+	const char *type;    /* gdb type: "int64", "code_ptr", a type of the feature's XML */
+	const char *group;   /* "general", "float", "vector", "system", or NULL for gdb's default */
+	uint8_t size;	     /* bytes */
+	uint8_t feature;     /* index in arch_desc.features */
+	bool deferred;	     /* costs an ioctl: not in `g`, read and written on the vCPU's own thread */
+	bool write_deferred; /* read anywhere, but written on the vCPU's own thread: the hardware may refuse the value
+			      */
+};
+
+/* A <feature> of target.xml; registers follow in the table's order. */
+struct reg_feature {
+	const char *name;  /* "org.gnu.gdb.i386.core" */
+	const char *types; /* XML of the <vector>/<flags>/<union> types used, or "" */
+};
+
+struct arch_desc {
+	const char *name;     /* "x86_64": the ISA, as in build/<name>/ */
+	const char *gdb_arch; /* <architecture>: "i386:x86-64" */
+	const struct reg_feature *features;
+	size_t nfeatures;
+	const struct reg_desc *regs;
+	size_t nregs;
+	size_t nregs_g; /* regs[0..nregs_g) form the `g` packet; none of them is deferred */
+	unsigned pc;	/* indexes in regs */
+	unsigned sp;
+	const unsigned *expedite; /* indexes sent with each stop reply */
+	size_t nexpedite;
+	const uint8_t *brk; /* the software breakpoint instruction */
+	uint8_t brk_len;
+	size_t max_reg_size; /* of any register, bytes */
+};
+
+#define REG_SIZE_MAX 64 /* no register of any ISA here is larger */
+
+/* Hardware breakpoint and watchpoint kinds, in any ISA. */
+enum hw_kind {
+	HW_EXEC,
+	HW_WRITE,
+	HW_READ,
+	HW_ACCESS,
+};
+
+struct hw_slot {
+	uint64_t addr; /* guest virtual (linear) address */
+	uint32_t len;  /* bytes; for HW_EXEC the instruction length or 1 */
+	enum hw_kind kind;
+};
+
+#define HW_SLOTS_MAX 32
+
+/* What one vCPU's debug hardware has to watch: rebuilt whole for every arm. */
+struct hw_slots {
+	struct hw_slot slot[HW_SLOTS_MAX];
+	unsigned n;
+	bool swbreak; /* breakpoint instructions are planted: intercept them */
+};
+
+/* Where a guest virtual address leads. */
+struct mapping {
+	uint64_t gpa; /* of the address itself, not of its page */
+	uint64_t len; /* bytes from the address to the end of its page */
+	bool writable;
+	bool user;
+	bool executable;
+};
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * What the x86_64 room keeps per VM and per vCPU. Only arch/x86_64/ includes this.
+ *
+ * Order of life (see arch/arch.h): arch_vm_init() allocates vm->arch zeroed; arch_board_init() fills the device
+ * pointers; arch_load() fills `entry`; arch_vcpu_reset() reads it. arch_vm_free() calls board_free() first.
+ */
+#ifndef ARCH_X86_H
+#define ARCH_X86_H
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/probe.h"
+#include "arch/x86_64/boot.h"
+#include "arch/x86_64/fpu.h"
+#include "arch/x86_64/hwbp.h"
+#include "arch/x86_64/insn.h"
+#include "devices/bus.h"
+
+struct vm;
+struct vcpu;
+struct board;
+
+struct arch_vm {
+	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
+	struct board *board;	 /* board.c's own: the devices */
+
+	struct kvm_cpuid2 *cpuid; /* for every vCPU; the APIC id is patched in */
+	unsigned phys_bits;
+	uint64_t sync_regs;	 /* sets that KVM_RUN hands over (KVM_SYNC_X86_*) */
+	bool block_irq;		 /* KVM_GUESTDBG_BLOCKIRQ is there */
+	struct host_probe probe; /* stub thread; valid once probed is set */
+	atomic_bool probed;
+};
+
+/* One armed step; see debug_step.c. */
+struct step_state {
+	bool active;		 /* the last arm was for a step */
+	bool done;		 /* and its end was seen */
+	bool enters_handler;	 /* the instruction, or what was given to the guest, does */
+	bool by_target;		 /* it ends at `target` and nowhere else: TF is not set */
+	bool error_code;	 /* the frame at `target` starts with one */
+	bool tf_after;		 /* the guest's own TF once the instruction is done */
+	struct x86_decoded insn; /* what is at pc */
+	struct kvm_regs before;
+	unsigned stalls; /* exits without progress since the arm */
+	int target_dr;	 /* debug register that waits at `target`; negative: none */
+	uint64_t target; /* entry of the handler, or return address, that the instruction goes to; 0: none */
+};
+
+/*
+ * An exception queued for the guest, to be delivered when it next runs. Holds while rip and rsp are these. With TF set
+ * its delivery would push our TF, and the step would end one instruction into the handler.
+ */
+struct given_exception {
+	bool active, error_code;
+	unsigned vector;
+	uint64_t rip, rsp;
+};
+
+/*
+ * One vCPU. Its own thread's, except that any thread may read regs, sregs and mp_state and change regs (setting
+ * regs_dirty) while it is parked.
+ */
+struct arch_vcpu {
+	struct kvm_regs *regs; /* in kvm_run with sync_regs, else in `own` */
+	struct kvm_sregs *sregs;
+	struct kvm_sync_regs own;
+	bool synced;	   /* KVM_RUN fills them by itself */
+	bool regs_dirty;   /* written since the last flush */
+	bool pc_written;   /* and rip is among them: a halted CPU goes on there */
+	uint32_t mp_state; /* KVM_MP_STATE_*, as of the last park */
+	bool fpu_valid;	   /* fpu is cached while parked */
+
+	struct kvm_guest_debug armed; /* what KVM has; all zero: off */
+	struct hw_slots slots;	      /* what armed.arch.debugreg serves */
+	struct x86_debug_regs debug_regs;
+	struct step_state step;
+	struct given_exception given;
+	bool guest_tf;	   /* the guest's own TF, which KVM hides and drops while we step */
+	bool tf_leaked;	   /* a step was left inside a handler whose frame has our TF: see debug.c */
+	bool break_failed; /* the last breakpoint instruction came as an emulation failure, not as a trap */
+	bool ran;	   /* the last exit shows that the vCPU executes (HLT under a step aside) */
+	union x86_fpu fpu; /* last: its XSAVE image may have more behind it */
+};
+
+/* regs.c, own thread. */
+int x86_regs_flush(struct vcpu *vcpu);	      /* dirty general registers into KVM */
+int x86_regs_reload(struct vcpu *vcpu);	      /* from KVM, when KVM_RUN did not hand them over */
+bool x86_is_64bit(const struct kvm_sregs *s); /* CS is 64-bit code */
+const char *x86_mode_name(const struct kvm_sregs *s, uint64_t rflags);
+
+/* translate.c, parked or own thread: linear addresses through the vCPU's own tables. Return bytes done. */
+size_t x86_linear_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len);
+size_t x86_linear_write(struct vcpu *vcpu, uint64_t addr, const void *buf, size_t len);
+
+/* segment.c, own thread: load a segment register as the processor would, descriptor and all. -EINVAL: it could not. */
+int x86_segment_load(struct vcpu *vcpu, struct kvm_sregs *s, struct kvm_segment *seg, uint16_t selector);
+
+/* fpu.c, own thread. The state is in vcpu->arch->fpu, cached until the vCPU runs. */
+int x86_fpu_load(struct vcpu *vcpu);
+int x86_fpu_store(struct vcpu *vcpu);
+
+/* msr.c, own thread. */
+int x86_msr_get(struct vcpu *vcpu, uint32_t index, uint64_t *value); /* -ENOENT: KVM does not have it */
+int x86_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t value);  /* -EINVAL: refused */
+int x86_msrs_reset(struct vcpu *vcpu);
+
+/*
+ * exit.c, own thread: let the guest take `vector` as if an instruction of len bytes at pc had raised it; for hosts
+ * where that instruction fails to emulate.
+ */
+int x86_give_exception(struct vcpu *vcpu, unsigned vector, unsigned len);
+/* debug.c, own thread: an exception was queued at the present pc. The next arm (a step's own included) takes it up. */
+void x86_given(struct vcpu *vcpu, unsigned vector, bool error_code);
+
+/* debug_step.c, own thread. */
+/* Before arming a step from pc: fills vcpu->arch->step, may take a register of *regs. */
+void x86_step_prepare(struct vcpu *vcpu, uint64_t pc, struct x86_debug_regs *regs);
+/* Is pc the entry of the handler that the step was to reach? */
+bool x86_step_entered(const struct arch_vcpu *a, uint64_t pc);
+/* The step has ended at pc: takes back what it left in guest-visible state. */
+void x86_step_repair(struct vcpu *vcpu, uint64_t pc);
+/* RFLAGS.TF if the guest has it and KVM hides it: a step is under way and nothing has happened yet. */
+uint64_t x86_hidden_tf(const struct arch_vcpu *a);
+/* Linear address of the handler, and the privilege that INT n needs for it; 0: none. */
+uint64_t x86_vector_entry(struct vcpu *vcpu, unsigned vector, unsigned *dpl);
+struct x86_decoded x86_decode_at(struct vcpu *vcpu, uint64_t pc);
+
+/* board.c. NULL-safe; main thread, the vCPUs have ended. */
+void board_free(struct vm *vm);
+
+#endif

@@ -1,0 +1,103 @@
+/* Exits that only x86 knows. */
+#include "arch/arch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/x86_64/arch_x86.h"
+#include "arch/x86_64/mmu.h"
+#include "vmm/kvm.h"
+
+#define VECTOR_GP  13
+#define EXCEPTIONS 32 /* vectors below are the processor's */
+#define ERROR_IDT  2u /* in an error code: the selector is a vector */
+
+static int queue_exception(struct vcpu *vcpu, unsigned vector, bool has_error, uint32_t error)
+{
+	struct kvm_vcpu_events ev;
+
+	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+		return -errno;
+	if (vector < EXCEPTIONS) {
+		memset(&ev.exception, 0, sizeof(ev.exception));
+		ev.exception.injected = 1;
+		ev.exception.nr = (uint8_t)vector;
+		ev.exception.has_error_code = has_error;
+		ev.exception.error_code = error;
+	} else {
+		ev.interrupt.injected = 1;
+		ev.interrupt.nr = (uint8_t)vector;
+		ev.interrupt.soft = 1;
+	}
+	if (ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
+		return -errno;
+	x86_given(vcpu, vector, has_error);
+	return 0;
+}
+
+int x86_give_exception(struct vcpu *vcpu, unsigned vector, unsigned len)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	int ret;
+
+	a->regs->rip += len;
+	a->regs_dirty = true;
+	ret = x86_regs_flush(vcpu);
+	return ret < 0 ? ret : queue_exception(vcpu, vector, false, 0);
+}
+
+/* INT n and INT3 may use only gates open to their privilege; what else is wrong with a gate shows on delivery. */
+static bool gate_is_closed(struct vcpu *vcpu, const struct x86_decoded *d)
+{
+	const struct kvm_sregs *s = vcpu->arch->sregs;
+	unsigned dpl;
+
+	if (d->vector == 1 || !(s->cr0 & X86_CR0_PE) || !x86_vector_entry(vcpu, d->vector, &dpl))
+		return false; /* INT1 is not checked */
+	return s->ss.dpl > dpl;
+}
+
+/*
+ * Interpreting hosts cannot emulate INT3, INT n and INT1. A one-byte INT3 may be a planted breakpoint; the others are
+ * the guest's own and are delivered on its behalf.
+ */
+static enum arch_exit emulation_failed(struct vcpu *vcpu)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	struct x86_decoded d;
+	int ret;
+
+	if (!a->synced && x86_regs_reload(vcpu) < 0)
+		return ARCH_EXIT_UNKNOWN;
+	a->ran = true;
+	d = x86_decode_at(vcpu, arch_pc(vcpu));
+	if (d.insn != X86_INSN_INT)
+		return ARCH_EXIT_UNKNOWN;
+	if (d.vector == 3 && d.len == 1) {
+		a->break_failed = true;
+		return ARCH_EXIT_SWBREAK;
+	}
+	if (gate_is_closed(vcpu, &d))
+		ret = queue_exception(vcpu, VECTOR_GP, true, d.vector << 3 | ERROR_IDT);
+	else
+		ret = x86_give_exception(vcpu, d.vector, d.len);
+	return ret < 0 ? ARCH_EXIT_UNKNOWN : ARCH_EXIT_HANDLED;
+}
+
+enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)
+{
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_HLT: /* KVM's own APIC waits for interrupts; where this comes nevertheless, go on */
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_SET_TPR:
+	case KVM_EXIT_TPR_ACCESS:
+		return ARCH_EXIT_HANDLED;
+	case KVM_EXIT_INTERNAL_ERROR:
+		if (vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+			return emulation_failed(vcpu);
+		return ARCH_EXIT_UNKNOWN;
+	default:
+		return ARCH_EXIT_UNKNOWN;
+	}
+}

@@ -1,0 +1,272 @@
+#include "arch/arch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/x86_64/arch_x86.h"
+#include "arch/x86_64/mmu.h"
+#include "arch/x86_64/reg_table.h"
+#include "vmm/kvm.h"
+
+#define RFLAGS_FIXED	   (1ull << 1) /* reads as one */
+#define RFLAGS_VM	   (1ull << 17)
+#define MXCSR_MASK_DEFAULT 0xffbfu     /* where FXSAVE gives no mask: all but DAZ */
+#define EFLAGS_MAX	   0x3fffffull /* bit 21 is the highest there is */
+
+/* ---- the table ---- */
+
+struct reg_place {
+	enum reg_where where;
+	uint32_t place;
+};
+
+#define COUNT(...)					      +1
+#define PLACE(name, type, group, size, feature, where, place) {where, place},
+#define DESC(deferred, wdeferred, name, type, group, size, feature)                                                    \
+	{name, type, group, size, FEATURE_##feature, deferred, wdeferred},
+#define DESC_G(name, type, group, size, feature, where, place)                                                         \
+	DESC(false, (where) != IN_REGS, name, type, group, size, feature)
+#define DESC_D(name, type, group, size, feature, where, place) DESC(true, true, name, type, group, size, feature)
+
+enum {
+	NREGS_G = 0 X86_REGS_G(COUNT),
+	NREGS = NREGS_G X86_REGS_DEFERRED(COUNT),
+	REG_RBP = 6,
+	REG_RSP = 7,
+	REG_RIP = 16,
+	REG_EFLAGS = 17,
+};
+
+static const struct reg_place places[NREGS] = {X86_REGS_G(PLACE) X86_REGS_DEFERRED(PLACE)};
+static const struct reg_desc descs[NREGS] = {X86_REGS_G(DESC_G) X86_REGS_DEFERRED(DESC_D)};
+
+/* What gdb needs to show a stop in code without asking again. */
+static const unsigned expedite[] = {REG_RIP, REG_RSP, REG_RBP, REG_EFLAGS};
+static const uint8_t int3[] = {0xcc};
+
+const struct arch_desc arch_desc = {
+	.name = "x86_64",
+	.gdb_arch = "i386:x86-64",
+	.features = x86_reg_features,
+	.nfeatures = FEATURES,
+	.regs = descs,
+	.nregs = NREGS,
+	.nregs_g = NREGS_G,
+	.pc = REG_RIP,
+	.sp = REG_RSP,
+	.expedite = expedite,
+	.nexpedite = sizeof(expedite) / sizeof(expedite[0]),
+	.brk = int3,
+	.brk_len = sizeof(int3),
+	.max_reg_size = 16,
+};
+
+/* ---- moving whole sets ---- */
+
+int x86_regs_flush(struct vcpu *vcpu)
+{
+	struct arch_vcpu *a = vcpu->arch;
+
+	if (!a->regs_dirty)
+		return 0;
+	if (ioctl(vcpu->fd, KVM_SET_REGS, a->regs) < 0)
+		return -errno;
+	a->regs_dirty = false;
+	return 0;
+}
+
+int x86_regs_reload(struct vcpu *vcpu)
+{
+	struct arch_vcpu *a = vcpu->arch;
+
+	if (ioctl(vcpu->fd, KVM_GET_REGS, a->regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, a->sregs) < 0)
+		return -errno;
+	return 0;
+}
+
+bool x86_is_64bit(const struct kvm_sregs *s)
+{
+	return (s->efer & X86_EFER_LMA) && s->cs.l;
+}
+
+const char *x86_mode_name(const struct kvm_sregs *s, uint64_t rflags)
+{
+	if (!(s->cr0 & X86_CR0_PE))
+		return "real mode";
+	if (s->efer & X86_EFER_LMA)
+		return s->cs.l ? "64-bit" : s->cs.db ? "32-bit compatibility" : "16-bit compatibility";
+	if (rflags & RFLAGS_VM)
+		return "virtual-8086";
+	return s->cs.db ? "32-bit protected" : "16-bit protected";
+}
+
+uint64_t arch_pc(struct vcpu *vcpu)
+{
+	const struct kvm_sregs *s = vcpu->arch->sregs;
+	uint64_t rip = vcpu->arch->regs->rip;
+
+	return x86_is_64bit(s) ? rip : (uint32_t)(s->cs.base + rip);
+}
+
+/* ---- reading ---- */
+
+/* The bytes of a register, in place; NULL when it is not kept as such (then it comes in *value). */
+static const void *locate(const struct arch_vcpu *a, const struct reg_place *p, uint64_t *value)
+{
+	const uint8_t *sregs = (const uint8_t *)a->sregs;
+
+	switch (p->where) {
+	case IN_REGS:
+		return (const uint8_t *)a->regs + p->place;
+	case IN_SELECTOR:
+		*value = ((const struct kvm_segment *)(sregs + p->place))->selector;
+		return NULL;
+	case IN_SREGS64:
+	case IN_SREGS32:
+	case IN_SREGS16:
+		return sregs + p->place;
+	case IN_ST:
+		return a->fpu.fx.st[p->place];
+	case IN_FCTRL:
+		*value = x86_fctrl_get(&a->fpu.fx, (enum x86_fctrl)p->place);
+		return NULL;
+	case IN_XMM:
+		return a->fpu.fx.xmm[p->place];
+	case IN_MXCSR:
+		return &a->fpu.fx.mxcsr;
+	case IN_MSR:
+		break;
+	}
+	return NULL;
+}
+
+static bool is_fpu(enum reg_where where)
+{
+	return where == IN_ST || where == IN_FCTRL || where == IN_XMM || where == IN_MXCSR;
+}
+
+int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len)
+{
+	const struct reg_place *p = &places[regno < NREGS ? regno : 0];
+	const void *bytes;
+	uint64_t value = 0;
+	int ret = 0;
+
+	if (regno >= NREGS || len != descs[regno].size)
+		return -EINVAL;
+	if (is_fpu(p->where))
+		ret = x86_fpu_load(vcpu);
+	else if (p->where == IN_MSR)
+		ret = x86_msr_get(vcpu, p->place, &value);
+	if (ret < 0)
+		return ret;
+	bytes = locate(vcpu->arch, p, &value);
+	memcpy(buf, bytes ? bytes : &value, len);
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static int write_general(struct arch_vcpu *a, unsigned regno, const struct reg_place *p, uint64_t value)
+{
+	if (regno == REG_EFLAGS) {
+		if (value & ~EFLAGS_MAX)
+			return -EINVAL;
+		value |= RFLAGS_FIXED;
+	}
+	memcpy((uint8_t *)a->regs + p->place, &value, sizeof(value));
+	a->regs_dirty = true;
+	if (regno == REG_RIP)
+		a->pc_written = true;
+	return 0;
+}
+
+static bool canonical(const struct kvm_sregs *s, uint64_t va)
+{
+	unsigned shift = s->cr4 & X86_CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(va << shift) >> shift) == va;
+}
+
+/*
+ * KVM checks a set of system registers as a whole, when it is set: that happens here, on the vCPU's own thread, so that
+ * a refusal reaches whoever wrote the register.
+ */
+static int write_sregs(struct vcpu *vcpu, const struct reg_place *p, const void *buf, size_t len)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	struct kvm_sregs s = *a->sregs;
+	uint8_t *field = (uint8_t *)&s + p->place;
+	uint64_t value = 0;
+	int ret;
+
+	memcpy(&value, buf, len);
+	if (p->where == IN_SELECTOR) {
+		struct kvm_segment *seg = (struct kvm_segment *)field;
+
+		if (value > 0xffff)
+			return -EINVAL;
+		if (value == seg->selector)
+			return 0;
+		ret = x86_segment_load(vcpu, &s, seg, (uint16_t)value);
+		if (ret < 0)
+			return ret;
+	} else {
+		if (!memcmp(field, buf, len))
+			return 0;
+		memcpy(field, buf, len);
+	}
+	if (!canonical(&s, s.fs.base) || !canonical(&s, s.gs.base))
+		return -EINVAL;
+	/* The processor keeps LMA by itself: LME and paging together. */
+	if ((s.efer & X86_EFER_LME) && (s.cr0 & X86_CR0_PG))
+		s.efer |= X86_EFER_LMA;
+	else
+		s.efer &= ~X86_EFER_LMA;
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &s) < 0)
+		return errno == EINVAL ? -EINVAL : -errno;
+	return ioctl(vcpu->fd, KVM_GET_SREGS, a->sregs) < 0 ? -errno : 0;
+}
+
+static int write_fpu(struct vcpu *vcpu, const struct reg_place *p, const void *buf, size_t len)
+{
+	struct x86_fxsave *f = &vcpu->arch->fpu.fx;
+	uint32_t value = 0;
+	int ret = x86_fpu_load(vcpu);
+
+	if (ret < 0)
+		return ret;
+	if (p->where == IN_ST) {
+		memcpy(f->st[p->place], buf, len);
+	} else if (p->where == IN_XMM) {
+		memcpy(f->xmm[p->place], buf, len);
+	} else {
+		memcpy(&value, buf, len);
+		if (p->where == IN_MXCSR) {
+			if (value & ~(f->mxcsr_mask ? f->mxcsr_mask : MXCSR_MASK_DEFAULT))
+				return -EINVAL;
+			f->mxcsr = value;
+		} else {
+			ret = x86_fctrl_set(f, (enum x86_fctrl)p->place, value);
+		}
+	}
+	return ret < 0 ? ret : x86_fpu_store(vcpu);
+}
+
+int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len)
+{
+	const struct reg_place *p = &places[regno < NREGS ? regno : 0];
+	uint64_t value = 0;
+
+	if (regno >= NREGS || len != descs[regno].size)
+		return -EINVAL;
+	if (is_fpu(p->where))
+		return write_fpu(vcpu, p, buf, len);
+	memcpy(&value, buf, len);
+	if (p->where == IN_REGS)
+		return write_general(vcpu->arch, regno, p, value);
+	if (p->where == IN_MSR)
+		return canonical(vcpu->arch->sregs, value) ? x86_msr_set(vcpu, p->place, value) : -EINVAL;
+	return write_sregs(vcpu, p, buf, len);
+}

@@ -1,0 +1,78 @@
+/* Linear addresses through a vCPU's own page tables: mmu.c's walker over guest RAM. */
+#include "arch/x86_64/arch_x86.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/x86_64/mmu.h"
+#include "vmm/kvm.h"
+
+static int read_phys(void *ctx, uint64_t gpa, unsigned size, uint64_t *value)
+{
+	*value = 0;
+	return memory_read(ctx, gpa, value, size);
+}
+
+int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out)
+{
+	const struct kvm_sregs *s = vcpu->arch->sregs;
+	const struct x86_mmu_state state = {
+		.cr0 = s->cr0,
+		.cr3 = s->cr3,
+		.cr4 = s->cr4,
+		.efer = s->efer,
+		.phys_bits = vcpu->vm->arch->phys_bits,
+	};
+
+	return x86_mmu_walk(&state, read_phys, &vcpu->vm->mem, va, out);
+}
+
+/* The bytes of RAM at addr that lie in its page; NULL: unmapped or not RAM. */
+static uint8_t *page_at(struct vcpu *vcpu, uint64_t addr, size_t *len)
+{
+	struct mapping m;
+	uint8_t *host;
+	uint64_t n;
+
+	if (arch_translate(vcpu, addr, &m) < 0)
+		return NULL;
+	host = memory_span(&vcpu->vm->mem, m.gpa, &n);
+	if (n > m.len)
+		n = m.len;
+	if (host && n < *len)
+		*len = (size_t)n;
+	return host;
+}
+
+size_t x86_linear_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t n = len - done;
+		const uint8_t *host = page_at(vcpu, addr + done, &n);
+
+		if (!host)
+			break;
+		memcpy((uint8_t *)buf + done, host, n);
+		done += n;
+	}
+	return done;
+}
+
+size_t x86_linear_write(struct vcpu *vcpu, uint64_t addr, const void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t n = len - done;
+		uint8_t *host = page_at(vcpu, addr + done, &n);
+
+		if (!host)
+			break;
+		memcpy(host, (const uint8_t *)buf + done, n);
+		done += n;
+	}
+	return done;
+}

@@ -1,0 +1,192 @@
+#include "gdb/session_impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- registers ---- */
+
+void gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg)
+{
+	uint8_t value[REG_SIZE_MAX];
+	size_t size = s->target.arch->regs[reg].size;
+
+	if (s->target.base->reg_read(s->target.t, cpu, reg, value, size) >= 0) {
+		gdb_hex_put(b, value, size);
+		return;
+	}
+	for (size_t i = 0; i < size; i++)
+		gdb_buf_puts(b, "xx");
+}
+
+bool gdb_cmd_read_regs(struct gdb_session *s, struct gdb_cursor *args)
+{
+	(void)args;
+	for (unsigned i = 0; i < s->target.arch->nregs_g; i++)
+		gdb_put_reg(s, &s->reply, s->g_cpu, i);
+	return true;
+}
+
+static int write_reg(struct gdb_session *s, int cpu, unsigned reg, struct gdb_cursor *args)
+{
+	size_t size = s->target.arch->regs[reg].size;
+	uint8_t value[REG_SIZE_MAX];
+
+	if (!gdb_cursor_bytes(args, value, size))
+		return -EINVAL;
+	return s->target.base->reg_write(s->target.t, cpu, reg, value, size);
+}
+
+bool gdb_cmd_write_regs(struct gdb_session *s, struct gdb_cursor *args)
+{
+	const struct arch_desc *arch = s->target.arch;
+	size_t digits = 0;
+
+	for (unsigned i = 0; i < arch->nregs_g; i++)
+		digits += 2u * arch->regs[i].size;
+	if (gdb_cursor_left(args) != digits)
+		return gdb_reply_error(s, -EINVAL, "wrong length of the register packet");
+	for (unsigned i = 0; i < arch->nregs_g; i++) {
+		int err = write_reg(s, s->g_cpu, i, args);
+
+		if (err < 0)
+			return gdb_reply_error(s, err, NULL);
+	}
+	return gdb_reply_ok(s);
+}
+
+bool gdb_cmd_read_reg(struct gdb_session *s, struct gdb_cursor *args)
+{
+	uint64_t reg;
+
+	if (!gdb_cursor_hex(args, &reg) || !gdb_cursor_done(args))
+		return gdb_reply_error(s, -EINVAL, "malformed register number");
+	if (reg >= s->target.arch->nregs)
+		return gdb_reply_error(s, -ENOENT, "no such register");
+	gdb_put_reg(s, &s->reply, s->g_cpu, (unsigned)reg);
+	return true;
+}
+
+bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args)
+{
+	const struct arch_desc *arch = s->target.arch;
+	uint64_t reg;
+	int err;
+
+	if (!gdb_cursor_hex(args, &reg) || !gdb_cursor_eat(args, '='))
+		return gdb_reply_error(s, -EINVAL, "malformed register number");
+	if (reg >= arch->nregs)
+		return gdb_reply_error(s, -ENOENT, "no such register");
+	if (gdb_cursor_left(args) != 2u * arch->regs[reg].size)
+		return gdb_reply_error(s, -EINVAL, "wrong length of the register's value");
+	err = write_reg(s, s->g_cpu, (unsigned)reg, args);
+	if (err == -EINVAL)
+		return gdb_reply_error(s, err, "the hardware cannot take this value");
+	if (err == -ENOENT)
+		return gdb_reply_error(s, err, "this host lacks the register");
+	return err < 0 ? gdb_reply_error(s, err, NULL) : gdb_reply_ok(s);
+}
+
+/* ---- memory ---- */
+
+static ssize_t mem_read(struct gdb_session *s, uint64_t addr, void *buf, size_t len)
+{
+	if (s->phys_mode)
+		return s->target.phys->read(s->target.t, addr, buf, len);
+	return s->target.base->mem_read(s->target.t, s->g_cpu, addr, buf, len);
+}
+
+static ssize_t mem_write(struct gdb_session *s, uint64_t addr, const void *buf, size_t len)
+{
+	if (s->phys_mode)
+		return s->target.phys->write(s->target.t, addr, buf, len);
+	return s->target.base->mem_write(s->target.t, s->g_cpu, addr, buf, len);
+}
+
+/* "ADDR,LEN" */
+static bool parse_range(struct gdb_cursor *args, uint64_t *addr, uint64_t *len)
+{
+	return gdb_cursor_hex(args, addr) && gdb_cursor_eat(args, ',') && gdb_cursor_hex(args, len);
+}
+
+static const char *mem_error(const struct gdb_session *s, int err)
+{
+	if (err != -EFAULT)
+		return NULL;
+	return s->phys_mode ? "address is not RAM" : "address is not mapped";
+}
+
+/*
+ * Reads what a packet asks for into s->mem, at most `most` bytes: a shorter reply is valid in both packets. Returns
+ * how many, or < 0 with the error reply made.
+ */
+static ssize_t read_range(struct gdb_session *s, struct gdb_cursor *args, size_t most)
+{
+	uint64_t addr, len;
+	ssize_t n;
+
+	if (!parse_range(args, &addr, &len) || !gdb_cursor_done(args)) {
+		gdb_reply_error(s, -EINVAL, "malformed address or length");
+		return -EINVAL;
+	}
+	if (!len)
+		return 0;
+	n = mem_read(s, addr, s->mem, len < most ? (size_t)len : most);
+	if (n <= 0) {
+		int err = n ? (int)n : -EFAULT;
+
+		gdb_reply_error(s, err, mem_error(s, err));
+		return err;
+	}
+	return n;
+}
+
+bool gdb_cmd_read_mem(struct gdb_session *s, struct gdb_cursor *args)
+{
+	ssize_t n = read_range(s, args, GDB_PACKET_MAX / 2);
+
+	if (n > 0)
+		gdb_hex_put(&s->reply, s->mem, (size_t)n);
+	return true;
+}
+
+bool gdb_cmd_read_mem_binary(struct gdb_session *s, struct gdb_cursor *args)
+{
+	ssize_t n = read_range(s, args, GDB_PACKET_MAX - 1);
+
+	if (n < 0)
+		return true;
+	gdb_buf_putc(&s->reply, 'b');
+	gdb_buf_put(&s->reply, s->mem, (size_t)n);
+	return true;
+}
+
+static bool write_range(struct gdb_session *s, uint64_t addr, const void *data, size_t len)
+{
+	ssize_t n = len ? mem_write(s, addr, data, len) : 0;
+	int err = n < 0 ? (int)n : (size_t)n < len ? -EFAULT : 0;
+
+	return err ? gdb_reply_error(s, err, mem_error(s, err)) : gdb_reply_ok(s);
+}
+
+bool gdb_cmd_write_mem(struct gdb_session *s, struct gdb_cursor *args)
+{
+	uint64_t addr, len;
+
+	if (!parse_range(args, &addr, &len) || !gdb_cursor_eat(args, ':'))
+		return gdb_reply_error(s, -EINVAL, "malformed address or length");
+	/* The digits came in one packet, so what passes here fits s->mem. */
+	if (len != gdb_cursor_left(args) / 2 || gdb_cursor_left(args) % 2 || !gdb_cursor_bytes(args, s->mem, len))
+		return gdb_reply_error(s, -EINVAL, "length and data differ");
+	return write_range(s, addr, s->mem, len);
+}
+
+bool gdb_cmd_write_mem_binary(struct gdb_session *s, struct gdb_cursor *args)
+{
+	uint64_t addr, len;
+
+	if (!parse_range(args, &addr, &len) || !gdb_cursor_eat(args, ':'))
+		return gdb_reply_error(s, -EINVAL, "malformed address or length");
+	if (len != gdb_cursor_left(args))
+		return gdb_reply_error(s, -EINVAL, "length and data differ");
+	return write_range(s, addr, args->p, len);
+}

@@ -1,0 +1,133 @@
+/*
+ * The inside of a session, shared by session.c (states and bytes), commands.c
+ * (the table), and the files of handlers: memory.c resume.c query.c stop.c
+ * monitor.c. Nobody else includes this.
+ */
+#ifndef GDB_SESSION_IMPL_H
+#define GDB_SESSION_IMPL_H
+
+#include "gdb/hex.h"
+#include "gdb/packet.h"
+#include "gdb/session.h"
+
+enum gdb_state {
+	GDB_ATTACHING,
+	GDB_STOPPED,
+	GDB_RUNNING,
+	GDB_GONE,
+};
+
+/* What the client's qSupported announced. */
+struct gdb_client {
+	bool swbreak;
+	bool hwbreak;
+	bool error_text; /* takes E.text in place of Enn everywhere */
+};
+
+struct gdb_session {
+	struct gdb_target target;
+	int ncpus;
+	enum gdb_state state;
+	struct gdb_decoder dec;
+	struct gdb_link link;
+
+	/* Complete packets that wait for the stop: for each a size_t length and its bytes, from queue_head on. */
+	struct gdb_buf queue;
+	size_t queue_head;
+	/* Bytes not looked at yet, because out is full. */
+	struct gdb_buf inbox;
+
+	/* Reconnects on a persistent line. */
+	bool persistent;
+	bool greeted;	     /* a qSupported was seen */
+	bool since_greeting; /* and another packet after it */
+	bool replaced;
+
+	struct gdb_client client;
+	int g_cpu;	/* Hg: registers and memory */
+	int c_thread;	/* Hc: a thread id, GDB_THREAD_ALL or GDB_THREAD_ANY */
+	bool phys_mode; /* Qqemu.PhyMemMode: memory packets take physical addresses */
+	struct gdb_stop last_stop;
+	bool stepping;
+	bool break_next_step;	    /* a Ctrl-C came between two steps */
+	struct gdb_action *actions; /* ncpus of them: scratch of the resume commands */
+
+	/* While a command runs. */
+	struct gdb_buf *out;
+	struct gdb_buf reply; /* its payload */
+	bool text_errors;     /* this command's client-side parser takes E.text from any gdb */
+
+	struct gdb_buf tdesc;	     /* target.xml, made when first asked for */
+	uint8_t mem[GDB_PACKET_MAX]; /* guest memory in transit */
+};
+
+/* ---- session.c ---- */
+
+/* Sends s->reply as it is, or an error in its place where memory ran out. */
+void gdb_session_send(struct gdb_session *s);
+/* An O packet: text on the user's console. Valid while the client waits: RUNNING, or inside of qRcmd. */
+void gdb_session_console(struct gdb_session *s, const char *text, size_t n);
+
+/* ---- commands.c ---- */
+
+/* Runs one packet; true: s->reply is to be sent (also when empty, which means "unknown"). STOPPED only. */
+bool gdb_command_run(struct gdb_session *s, const uint8_t *packet, size_t n);
+
+/*
+ * Handlers of the table: args is what follows the name and its separator. The result is gdb_command_run()'s. These
+ * make the whole reply and return true, to end a handler with.
+ */
+bool gdb_reply_ok(struct gdb_session *s);
+bool gdb_reply_error(struct gdb_session *s, int err, const char *why); /* err: -errno; why: one line, or NULL */
+/* cpu of a thread id from a packet: 0 and -1 mean the selected one. -ESRCH. */
+int gdb_thread_cpu(const struct gdb_session *s, int id);
+
+/* ---- memory.c: registers and memory ---- */
+
+bool gdb_cmd_read_regs(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_write_regs(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_read_reg(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_read_mem(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_read_mem_binary(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_write_mem(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_write_mem_binary(struct gdb_session *s, struct gdb_cursor *args);
+/* One register as hex, x digits if it cannot be had. */
+void gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg);
+
+/* ---- resume.c ---- */
+
+bool gdb_cmd_vcont(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_vcont_query(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_continue(struct gdb_session *s, struct gdb_cursor *args);	      /* c */
+bool gdb_cmd_continue_signal(struct gdb_session *s, struct gdb_cursor *args); /* C */
+bool gdb_cmd_step(struct gdb_session *s, struct gdb_cursor *args);	      /* s */
+bool gdb_cmd_step_signal(struct gdb_session *s, struct gdb_cursor *args);     /* S */
+
+/* ---- stop.c ---- */
+
+void gdb_put_stop_reply(struct gdb_session *s, struct gdb_buf *b); /* of last_stop */
+bool gdb_stop_is_end(const struct gdb_stop *stop);
+
+/* ---- query.c ---- */
+
+bool gdb_cmd_supported(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_noack(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_current_thread(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_threads_first(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_threads_next(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_thread_extra(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_xfer_features(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_xfer_threads(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_phys_mode(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_set_phys_mode(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_step_bits(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_step_flags(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_set_step_flags(struct gdb_session *s, struct gdb_cursor *args);
+
+/* ---- monitor.c ---- */
+
+bool gdb_cmd_monitor(struct gdb_session *s, struct gdb_cursor *args); /* qRcmd */
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * What the protocol needs from a machine. gdb/ (left of server.c and
+ * target_vm.c) knows nothing else: tests put a fake here.
+ *
+ * All functions are called on the stub's thread. CPUs are 0-based; gdb's
+ * thread ids are cpu + 1. Results: >= 0, or -errno.
+ * A NULL group is a feature that this target lacks; qSupported follows it.
+ */
+#ifndef GDB_TARGET_H
+#define GDB_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arch/desc.h"
+
+enum gdb_action_kind {
+	GDB_STAY,
+	GDB_CONT,
+	GDB_STEP,
+	GDB_STEP_RANGE,
+};
+
+struct gdb_action {
+	enum gdb_action_kind kind;
+	uint64_t lo, hi; /* GDB_STEP_RANGE: [lo, hi) */
+};
+
+enum gdb_stop_kind {
+	GDB_STOP_SIGNAL, /* plain: signo */
+	GDB_STOP_SWBREAK,
+	GDB_STOP_HWBREAK,
+	GDB_STOP_WATCH,	 /* addr, access */
+	GDB_STOP_EXITED, /* W: status */
+	GDB_STOP_KILLED, /* X: signo */
+};
+
+/* gdb's own numbers of signals, GDB manual "Stop Reply Packets" */
+#define GDB_SIGNAL_INT	2
+#define GDB_SIGNAL_TRAP 5
+
+struct gdb_stop {
+	enum gdb_stop_kind kind;
+	int cpu;
+	int signo; /* GDB_SIGNAL_ numbers: 2 INT, 4 ILL, 5 TRAP, 6 ABRT, 11 SEGV */
+	enum hw_kind access;
+	uint64_t addr;
+	int status;
+};
+
+enum gdb_break_type { /* the Z packet's digit */
+	GDB_BREAK_SW = 0,
+	GDB_BREAK_HW = 1,
+	GDB_WATCH_WRITE = 2,
+	GDB_WATCH_READ = 3,
+	GDB_WATCH_ACCESS = 4,
+};
+
+struct gdb_base_ops {
+	int (*ncpus)(void *t);
+	/* Name as in "info threads": "CPU 1"; extra: its state. Stopped only. */
+	void (*cpu_name)(void *t, int cpu, char *buf, size_t len);
+	void (*cpu_extra)(void *t, int cpu, char *buf, size_t len);
+	/* reg: index in arch->regs. -ENOENT: the machine lacks it (shown as unavailable). */
+	int (*reg_read)(void *t, int cpu, unsigned reg, void *buf, size_t len);
+	int (*reg_write)(void *t, int cpu, unsigned reg, const void *buf, size_t len);
+	/* Bytes done (may be short), or -errno when none. */
+	ssize_t (*mem_read)(void *t, int cpu, uint64_t addr, void *buf, size_t len);
+	ssize_t (*mem_write)(void *t, int cpu, uint64_t addr, const void *buf, size_t len);
+	int (*resume)(void *t, const struct gdb_action *a, size_t n); /* a stop follows through gdb_session_stopped() */
+	void (*interrupt)(void *t);				      /* Ctrl-C; a stop follows */
+	void (*detach)(void *t);
+	void (*kill)(void *t);
+};
+
+struct gdb_break_ops {
+	/* *why: static one-line reason on failure, or NULL. */
+	int (*insert)(void *t, int cpu, enum gdb_break_type type, uint64_t addr, uint32_t kind, const char **why);
+	int (*remove)(void *t, enum gdb_break_type type, uint64_t addr, uint32_t kind);
+};
+
+struct gdb_phys_ops { /* guest physical memory: qqemu.PhyMemMode and `monitor xp` */
+	ssize_t (*read)(void *t, uint64_t gpa, void *buf, size_t len);
+	ssize_t (*write)(void *t, uint64_t gpa, const void *buf, size_t len);
+	int (*translate)(void *t, int cpu, uint64_t va, struct mapping *out);
+};
+
+struct gdb_info_ops { /* for monitor commands; each returns false past the end */
+	bool (*breakpoint)(void *t, size_t i, char *buf, size_t len);
+	void (*fault)(void *t, char *buf, size_t len); /* why the VM cannot go on; "" if it can */
+};
+
+struct gdb_target {
+	void *t;
+	const struct arch_desc *arch;
+	const struct gdb_base_ops *base; /* required */
+	const struct gdb_break_ops *breaks;
+	const struct gdb_phys_ops *phys;
+	const struct gdb_info_ops *info;
+};
+
+#endif

@@ -1,0 +1,328 @@
+#include "gdb/target_vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gdb/session.h"
+
+struct target_vm {
+	struct vm_debug *debug;
+	struct vm_action *actions; /* one for each CPU: scratch of resume */
+	bool attached;
+	bool ended; /* EXITED was seen, or the VM was killed: no more to detach from */
+};
+
+/* ---- base ops ---- */
+
+static int op_ncpus(void *t)
+{
+	return vm_debug_ncpus(((struct target_vm *)t)->debug);
+}
+
+static void op_cpu_name(void *t, int cpu, char *buf, size_t len)
+{
+	(void)t;
+	snprintf(buf, len, "CPU %d", cpu);
+}
+
+static void op_cpu_extra(void *t, int cpu, char *buf, size_t len)
+{
+	vm_debug_state_text(((struct target_vm *)t)->debug, cpu, buf, len);
+}
+
+static int op_reg_read(void *t, int cpu, unsigned reg, void *buf, size_t len)
+{
+	return vm_debug_reg_read(((struct target_vm *)t)->debug, cpu, reg, buf, len);
+}
+
+static int op_reg_write(void *t, int cpu, unsigned reg, const void *buf, size_t len)
+{
+	return vm_debug_reg_write(((struct target_vm *)t)->debug, cpu, reg, buf, len);
+}
+
+static ssize_t op_mem_read(void *t, int cpu, uint64_t addr, void *buf, size_t len)
+{
+	return vm_debug_mem_read(((struct target_vm *)t)->debug, cpu, addr, buf, len);
+}
+
+static ssize_t op_mem_write(void *t, int cpu, uint64_t addr, const void *buf, size_t len)
+{
+	return vm_debug_mem_write(((struct target_vm *)t)->debug, cpu, addr, buf, len);
+}
+
+static int op_resume(void *t, const struct gdb_action *a, size_t n)
+{
+	static const enum vm_action_kind kinds[] = {
+		[GDB_STAY] = VM_STAY,
+		[GDB_CONT] = VM_CONT,
+		[GDB_STEP] = VM_STEP,
+		[GDB_STEP_RANGE] = VM_STEP_RANGE,
+	};
+	struct target_vm *tv = t;
+
+	for (size_t i = 0; i < n; i++)
+		tv->actions[i] = (struct vm_action){.kind = kinds[a[i].kind], .lo = a[i].lo, .hi = a[i].hi};
+	return vm_debug_resume(tv->debug, tv->actions, n);
+}
+
+static void op_interrupt(void *t)
+{
+	vm_debug_pause(((struct target_vm *)t)->debug);
+}
+
+static void op_detach(void *t)
+{
+	struct target_vm *tv = t;
+
+	if (tv->attached && !tv->ended)
+		vm_debug_detach(tv->debug);
+	tv->attached = false;
+}
+
+static void op_kill(void *t)
+{
+	struct target_vm *tv = t;
+
+	tv->ended = true;
+	vm_debug_kill(tv->debug);
+}
+
+static const struct gdb_base_ops base_ops = {
+	.ncpus = op_ncpus,
+	.cpu_name = op_cpu_name,
+	.cpu_extra = op_cpu_extra,
+	.reg_read = op_reg_read,
+	.reg_write = op_reg_write,
+	.mem_read = op_mem_read,
+	.mem_write = op_mem_write,
+	.resume = op_resume,
+	.interrupt = op_interrupt,
+	.detach = op_detach,
+	.kill = op_kill,
+};
+
+/* ---- breakpoints ---- */
+
+static const struct {
+	enum vm_break_type type;
+	const char *name;
+} break_types[] = {
+	[GDB_BREAK_SW] = {VM_BREAK_SW, "breakpoint"},
+	[GDB_BREAK_HW] = {VM_BREAK_HW, "hardware breakpoint"},
+	[GDB_WATCH_WRITE] = {VM_BREAK_WATCH_WRITE, "write watchpoint"},
+	[GDB_WATCH_READ] = {VM_BREAK_WATCH_READ, "read watchpoint"},
+	[GDB_WATCH_ACCESS] = {VM_BREAK_WATCH_ACCESS, "access watchpoint"},
+};
+
+static int op_break_insert(void *t, int cpu, enum gdb_break_type type, uint64_t addr, uint32_t kind, const char **why)
+{
+	struct vm_break b = {.type = break_types[type].type, .addr = addr, .len = kind};
+
+	return vm_debug_break_insert(((struct target_vm *)t)->debug, cpu, &b, why);
+}
+
+static int op_break_remove(void *t, enum gdb_break_type type, uint64_t addr, uint32_t kind)
+{
+	return vm_debug_break_remove(((struct target_vm *)t)->debug, break_types[type].type, addr, kind);
+}
+
+static const struct gdb_break_ops break_ops = {
+	.insert = op_break_insert,
+	.remove = op_break_remove,
+};
+
+/* ---- physical memory, information ---- */
+
+static ssize_t op_phys_read(void *t, uint64_t gpa, void *buf, size_t len)
+{
+	return vm_debug_phys_read(((struct target_vm *)t)->debug, gpa, buf, len);
+}
+
+static ssize_t op_phys_write(void *t, uint64_t gpa, const void *buf, size_t len)
+{
+	return vm_debug_phys_write(((struct target_vm *)t)->debug, gpa, buf, len);
+}
+
+static int op_translate(void *t, int cpu, uint64_t va, struct mapping *out)
+{
+	return vm_debug_translate(((struct target_vm *)t)->debug, cpu, va, out);
+}
+
+static const struct gdb_phys_ops phys_ops = {
+	.read = op_phys_read,
+	.write = op_phys_write,
+	.translate = op_translate,
+};
+
+static bool op_breakpoint(void *t, size_t i, char *buf, size_t len)
+{
+	const char *how = "", *name = "breakpoint";
+	struct vm_break b;
+
+	if (vm_debug_break_get(((struct target_vm *)t)->debug, i, &b, &how) < 0)
+		return false;
+	for (size_t k = 0; k < sizeof(break_types) / sizeof(break_types[0]); k++) {
+		if (break_types[k].type == b.type)
+			name = break_types[k].name;
+	}
+	snprintf(buf, len, "%s at 0x%llx, %u byte%s, %s", name, (unsigned long long)b.addr, b.len,
+		b.len == 1 ? "" : "s", how);
+	return true;
+}
+
+static void op_fault(void *t, char *buf, size_t len)
+{
+	vm_debug_fault_text(((struct target_vm *)t)->debug, buf, len);
+}
+
+static const struct gdb_info_ops info_ops = {
+	.breakpoint = op_breakpoint,
+	.fault = op_fault,
+};
+
+/* ---- the service ---- */
+
+/*
+ * A fault has words and no number. Users tell the three apart by the signal that gdb shows: the guest gave up (ABRT),
+ * its CPU shut down (SEGV), or KVM cannot go on with this instruction (ILL).
+ */
+static int fault_signal(struct target_vm *tv)
+{
+	char text[512] = "";
+
+	vm_debug_fault_text(tv->debug, text, sizeof(text));
+	if (strstr(text, "panic"))
+		return 6;
+	if (strstr(text, "triple fault"))
+		return 11;
+	return 4;
+}
+
+static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev, struct gdb_stop *stop)
+{
+	*stop = (struct gdb_stop){.kind = GDB_STOP_SIGNAL, .cpu = ev->cpu, .signo = 5};
+	switch (ev->stop.kind) {
+	case VM_STOP_PAUSED:
+		stop->signo = 2;
+		break;
+	case VM_STOP_SWBREAK:
+		stop->kind = GDB_STOP_SWBREAK;
+		break;
+	case VM_STOP_HWBREAK:
+		stop->kind = GDB_STOP_HWBREAK;
+		break;
+	case VM_STOP_WATCH:
+		stop->kind = GDB_STOP_WATCH;
+		stop->access = ev->stop.access;
+		stop->addr = ev->stop.addr;
+		break;
+	case VM_STOP_FAULT:
+		stop->signo = fault_signal(tv);
+		break;
+	case VM_STOP_NONE:
+	case VM_STOP_STEPPED:
+		break;
+	}
+}
+
+static void service_pump(void *ctx, struct gdb_session *s, struct gdb_buf *out)
+{
+	struct target_vm *tv = ctx;
+	struct vm_debug_event ev;
+	struct gdb_stop stop;
+
+	vm_debug_drain(tv->debug);
+	while (vm_debug_next(tv->debug, &ev)) {
+		if (ev.kind == VM_EVENT_EXITED) {
+			tv->ended = true;
+			stop = (struct gdb_stop){.kind = GDB_STOP_EXITED, .status = ev.status};
+		} else {
+			translate_stop(tv, &ev, &stop);
+		}
+		if (s)
+			gdb_session_stopped(s, &stop, out);
+	}
+}
+
+static struct gdb_session *service_open(void *ctx)
+{
+	struct target_vm *tv = ctx;
+	struct gdb_target target = {
+		.t = tv,
+		.arch = vm_debug_arch(tv->debug),
+		.base = &base_ops,
+		.breaks = &break_ops,
+		.phys = &phys_ops,
+		.info = &info_ops,
+	};
+	struct gdb_session *s;
+
+	/* What the last client did not live to hear is not for this one. */
+	service_pump(tv, NULL, NULL);
+	if (tv->ended)
+		return NULL;
+	s = gdb_session_new(&target);
+	if (!s)
+		return NULL;
+	tv->attached = true;
+	vm_debug_attach(tv->debug);
+	return s;
+}
+
+static void service_close(void *ctx, struct gdb_session *s)
+{
+	op_detach(ctx);
+	gdb_session_free(s);
+}
+
+static bool service_wait_hot(void *ctx, unsigned us)
+{
+	return vm_debug_wait_hot(((struct target_vm *)ctx)->debug, us);
+}
+
+static void service_eof(void *ctx)
+{
+	struct target_vm *tv = ctx;
+
+	if (!tv->ended)
+		vm_debug_hangup(tv->debug);
+	tv->ended = true;
+}
+
+struct target_vm *target_vm_new(struct vm_debug *debug)
+{
+	struct target_vm *tv = calloc(1, sizeof(*tv));
+
+	if (!tv)
+		return NULL;
+	tv->debug = debug;
+	tv->actions = calloc((size_t)vm_debug_ncpus(debug), sizeof(*tv->actions));
+	if (!tv->actions) {
+		free(tv);
+		return NULL;
+	}
+	return tv;
+}
+
+void target_vm_free(struct target_vm *tv)
+{
+	if (!tv)
+		return;
+	free(tv->actions);
+	free(tv);
+}
+
+struct gdb_service target_vm_service(struct target_vm *tv)
+{
+	return (struct gdb_service){
+		.ctx = tv,
+		.event_fd = vm_debug_fd(tv->debug),
+		.open = service_open,
+		.close = service_close,
+		.pump = service_pump,
+		.wait_hot = service_wait_hot,
+		.eof = service_eof,
+	};
+}

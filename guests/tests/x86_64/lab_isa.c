@@ -1,0 +1,282 @@
+#include "guests/tests/lab.h"
+
+#include "guests/tests/x86_64/bootinfo.h"
+#include "guests/platform.h"
+#include "guests/x86_64/io.h"
+
+#define COM1 0x3f8
+
+struct start_info {
+	uint32_t magic, version, flags, nr_modules;
+	uint64_t modlist, cmdline, rsdp, memmap;
+	uint32_t memmap_entries, reserved;
+};
+
+struct memmap {
+	uint64_t addr, size;
+	uint32_t type, reserved;
+};
+
+extern const struct start_info *start_info; /* start.S */
+
+const char *isa_command_line(void)
+{
+	return start_info ? (const char *)start_info->cmdline : NULL;
+}
+
+int isa_getc(void)
+{
+	while (!(inb(COM1 + 5) & 1))
+		;
+	return inb(COM1);
+}
+
+void isa_write(const char *text, size_t n)
+{
+	outb(COM1 + 2, 1); /* FIFOs on */
+	for (size_t i = 0; i < n; i++) {
+		while (i % 16 == 0 && !(inb(COM1 + 5) & 0x20))
+			;
+		outb(COM1, (uint8_t)text[i]);
+	}
+}
+
+void isa_interrupts_on(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+
+void isa_interrupts_off(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
+void isa_idle(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt" : : : "memory");
+}
+
+/* ---- gates of our own in the platform's IDT ---- */
+
+struct gate {
+	uint16_t offset_low, selector, flags, offset_mid;
+	uint32_t offset_high, zero;
+};
+
+static void set_gate(unsigned vector, const char *entry)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) idtr;
+	uint64_t addr = (uint64_t)entry;
+	uint16_t cs;
+
+	__asm__ volatile("sidt %0" : "=m"(idtr));
+	__asm__ volatile("mov %%cs, %0" : "=r"(cs));
+	((struct gate *)idtr.base)[vector] =
+		(struct gate){(uint16_t)addr, cs, 0x8e00, (uint16_t)(addr >> 16), (uint32_t)(addr >> 32), 0};
+}
+
+/* ---- int3,N: the guest's own INT3, INT 0x80 and UD2 ---- */
+
+extern char int3_entry[], int80_entry[], ud2_entry[];
+void own_exceptions(void);
+volatile unsigned long int3_seen, int80_seen, ud2_seen; /* with the right saved RIP */
+volatile unsigned long strays;				/* with a wrong one, or TF in the saved flags */
+
+static void scene_int3(unsigned long n, unsigned long m)
+{
+	(void)m;
+	set_gate(3, int3_entry);
+	set_gate(0x80, int80_entry);
+	set_gate(6, ud2_entry);
+	for (unsigned long i = 0; i < n; i++) {
+		shared(i, 1);
+		own_exceptions();
+	}
+	say("int3 ");
+	say_number(int3_seen);
+	say(" int80 ");
+	say_number(int80_seen);
+	say(" ud2 ");
+	say_number(ud2_seen);
+	say(" strays ");
+	say_number(strays);
+	say("\n");
+}
+
+/* ---- insns,HZ: instructions that are hard to step over; with a timer that interrupts wherever it may ---- */
+
+void step_insns(void);
+extern volatile uint64_t seen_flags[2];
+extern volatile uint8_t seen_in, seen_strings[16];
+extern volatile uint32_t seen_mmio;
+
+static void scene_insns(unsigned long hz, unsigned long m)
+{
+	(void)m;
+	if (hz)
+		platform_timer_start((unsigned)hz);
+	say("<");
+	step_insns();
+	say(">\n");
+	info_hex("in", seen_in);
+	info_hex("mmio", seen_mmio);
+	info_hex("flags.tf", (seen_flags[0] | seen_flags[1]) >> 8 & 1);
+	info_hex("flags.if", seen_flags[1] >> 9 & 1);
+	say("copied ");
+	say((const char *)seen_strings);
+	say("\n");
+}
+
+/* ---- halt,HZ: a CPU that sleeps with interrupts on; without HZ nothing ever wakes it; halts,HZ: see there ---- */
+
+void halt_loop(void) __attribute__((noreturn));
+void halts(void);
+
+static void scene_halts(unsigned long hz, unsigned long m)
+{
+	(void)m;
+	if (hz)
+		platform_timer_start((unsigned)hz);
+	halts();
+	say("through\n");
+}
+
+static void scene_halt(unsigned long hz, unsigned long m)
+{
+	(void)m;
+	if (hz)
+		platform_timer_start((unsigned)hz);
+	say("halting\n");
+	halt_loop();
+}
+
+/* ---- memory ---- */
+
+#define MIB	   0x100000ull
+#define PLACES_MAX 64
+
+/* high: writes at both ends and in between of all usable RAM above 16 MiB, then looks whether all of it is still there
+ */
+static void scene_high(unsigned long n, unsigned long m)
+{
+	const struct memmap *map = (const struct memmap *)start_info->memmap;
+	volatile uint64_t *place[PLACES_MAX];
+	unsigned places = 0, wrong = 0, high = 0;
+
+	(void)n;
+	(void)m;
+	for (unsigned i = 0; i < start_info->memmap_entries; i++) {
+		uint64_t first = map[i].addr, last = first + map[i].size - 8;
+
+		if (map[i].type != 1 || last < 16 * MIB)
+			continue;
+		if (first < 16 * MIB)
+			first = 16 * MIB;
+		for (unsigned k = 0; k < 8 && places < PLACES_MAX; k++)
+			place[places++] = (volatile uint64_t *)((first + (last - first) / 7 * k) & ~7ull);
+		place[places - 1] = (volatile uint64_t *)last;
+	}
+	for (unsigned i = 0; i < places; i++)
+		*place[i] = (uint64_t)place[i] * 3 + i;
+	for (unsigned i = 0; i < places; i++) {
+		wrong += *place[i] != (uint64_t)place[i] * 3 + i;
+		high += (uint64_t)place[i] >> 32 != 0;
+	}
+	info_hex("places", places);
+	info_hex("places.high", high);
+	info_hex("places.wrong", wrong);
+}
+
+/* ---- info: what the entry of a bare ELF64 finds ---- */
+
+static void scene_info(unsigned long n, unsigned long m)
+{
+	uint32_t a = 1, b, c = 0, d;
+
+	(void)n;
+	(void)m;
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	info_hex("cpuid.1.ecx", c);
+	info_hex("cpuid.1.edx", d);
+	info_hex("cpuid.1.apicid", b >> 24);
+	info_processor();
+	info_start_info((uint64_t)start_info);
+	info_rsdp_scan();
+}
+
+/* ---- ways to end ---- */
+
+static void scene_debugexit(unsigned long n, unsigned long m)
+{
+	(void)m;
+	outb(0xf4, (uint8_t)n);
+}
+
+static void scene_panic(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	outb(0x505, 1);
+}
+
+static void scene_reset_acpi(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	outb(0x602, 0x42);
+}
+
+static void scene_reset_i8042(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	outb(0x64, 0xfe);
+}
+
+static void scene_reset_cf9(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	outb(0xcf9, 2);
+	outb(0xcf9, 6);
+}
+
+void triple_fault(void);
+void sse_insn(void);
+
+static void scene_triple(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	triple_fault();
+}
+
+/* What a KVM that interprets its guests cannot do. */
+static void scene_sse(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	sse_insn();
+	say("sse works\n");
+}
+
+const struct scene isa_scenes[] = {
+	{"debugexit", scene_debugexit},
+	{"halt", scene_halt},
+	{"halts", scene_halts},
+	{"high", scene_high},
+	{"info", scene_info},
+	{"insns", scene_insns},
+	{"int3", scene_int3},
+	{"panic", scene_panic},
+	{"reset-acpi", scene_reset_acpi},
+	{"reset-cf9", scene_reset_cf9},
+	{"reset-i8042", scene_reset_i8042},
+	{"sse", scene_sse},
+	{"triple", scene_triple},
+	{NULL, NULL},
+};

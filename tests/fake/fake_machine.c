@@ -1,0 +1,357 @@
+#include "tests/fake/fake_machine.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const struct reg_feature features[] = {{.name = "org.minivmm.fake", .types = ""}};
+static const struct reg_desc regs[] = {
+	[FAKE_PC] = {"pc", "code_ptr", NULL, 8, 0, false},
+	[FAKE_SP] = {"sp", "data_ptr", NULL, 8, 0, false},
+	[FAKE_COUNT] = {"count", "int64", NULL, 8, 0, false},
+	[FAKE_DEFERRED] = {"deferred", "int64", "system", 8, 0, true},
+};
+static const unsigned expedite[] = {FAKE_PC, FAKE_SP};
+static const uint8_t brk[] = {OP_BREAK};
+
+const struct arch_desc fake_arch = {
+	.name = "fake",
+	.gdb_arch = "fake",
+	.features = features,
+	.nfeatures = 1,
+	.regs = regs,
+	.nregs = FAKE_NREGS,
+	.nregs_g = 3,
+	.pc = FAKE_PC,
+	.sp = FAKE_SP,
+	.expedite = expedite,
+	.nexpedite = 2,
+	.brk = brk,
+	.brk_len = 1,
+	.max_reg_size = 8,
+};
+
+static void delay(struct fake_cpu *c)
+{
+	struct timespec ts = {0, 0};
+
+	if (!c->m->delays)
+		return;
+	switch (rand_r(&c->seed) % 16) {
+	case 0:
+		ts.tv_nsec = rand_r(&c->seed) % 40000;
+		nanosleep(&ts, NULL);
+		break;
+	case 1:
+	case 2:
+		sched_yield();
+		break;
+	default:
+		break;
+	}
+}
+
+static uint8_t *ram_byte(struct fake_machine *m, uint64_t addr)
+{
+	return &m->ram[addr % FAKE_RAM];
+}
+
+static const struct hw_slot *slot_hit(const struct fake_cpu *c, enum hw_kind kind, uint64_t addr)
+{
+	for (unsigned i = 0; c->slots && i < c->slots->n; i++) {
+		const struct hw_slot *s = &c->slots->slot[i];
+
+		if (addr - s->addr < s->len && (s->kind == kind || (s->kind == HW_ACCESS && kind != HW_EXEC)))
+			return s;
+	}
+	return NULL;
+}
+
+/* One instruction. Returns whether *stop was filled. */
+static bool execute(struct fake_cpu *c, struct vm_stop *stop)
+{
+	uint64_t pc = c->pc;
+	/* Atomic, because a real CPU's fetch races with the debugger's write as well and never tears a byte. */
+	uint8_t op = __atomic_load_n(ram_byte(c->m, pc), __ATOMIC_RELAXED);
+
+	*stop = (struct vm_stop){.kind = VM_STOP_NONE, .pc = pc};
+	if (slot_hit(c, HW_EXEC, pc)) {
+		stop->kind = VM_STOP_HWBREAK;
+		return true;
+	}
+	if (op == OP_BREAK) {
+		stop->kind = VM_STOP_SWBREAK;
+		return true;
+	}
+	if (op == OP_WAIT && !c->step) {
+		while (!atomic_load(&c->kicked))
+			sched_yield();
+		return false;
+	}
+	c->ran[pc % FAKE_RAM]++;
+	c->count++;
+	c->pc = pc + 1;
+	if (op == OP_CALL) {
+		c->ret = c->pc;
+		c->pc = FAKE_SHARED;
+	} else if (op == OP_RET) {
+		c->pc = c->ret;
+	} else if (op == OP_JUMP) {
+		c->pc = FAKE_CODE(c->id);
+	}
+	if (c->step)
+		stop->kind = VM_STOP_STEPPED;
+	if (op == OP_WRITE && slot_hit(c, HW_WRITE, FAKE_DATA)) {
+		stop->kind = VM_STOP_WATCH;
+		stop->access = HW_WRITE;
+		stop->addr = FAKE_DATA;
+	}
+	stop->pc = c->pc;
+	return stop->kind != VM_STOP_NONE;
+}
+
+static void run_guest(struct fake_cpu *c)
+{
+	struct vm_stop stop;
+	bool stopped = false;
+
+	atomic_store(&c->inside, 1);
+	while (!stopped && !atomic_load(&c->kicked)) {
+		stopped = execute(c, &stop);
+		delay(c);
+	}
+	atomic_store(&c->inside, 0);
+	atomic_store(&c->kicked, false);
+	if (!stopped)
+		return;
+	delay(c);
+	if (vm_debug_trap(c->m->debug, c->id, &stop) == VM_TRAP_FOREIGN) {
+		c->foreign++;
+		c->pc++;
+	}
+}
+
+static void *cpu_thread(void *arg)
+{
+	struct fake_cpu *c = arg;
+
+	while (vm_debug_checkpoint(c->m->debug, c->id)) {
+		delay(c);
+		run_guest(c);
+	}
+	vm_debug_gone(c->m->debug, c->id);
+	return NULL;
+}
+
+/* ---- struct vm_debug_machine ---- */
+
+static void op_kick(void *ctx, int cpu)
+{
+	struct fake_machine *m = ctx;
+
+	atomic_store(&m->cpu[cpu].kicked, true);
+}
+
+static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
+{
+	struct fake_machine *m = ctx;
+
+	(void)late;
+	delay(&m->cpu[cpu]);
+	return 0;
+}
+
+static int op_arm(void *ctx, int cpu, const struct hw_slots *slots, bool step)
+{
+	struct fake_machine *m = ctx;
+
+	m->cpu[cpu].slots = slots;
+	m->cpu[cpu].step = step;
+	m->cpu[cpu].arms++;
+	delay(&m->cpu[cpu]);
+	return 0;
+}
+
+static void op_resumed(void *ctx, int cpu)
+{
+	struct fake_machine *m = ctx;
+
+	(void)cpu;
+	atomic_fetch_add(&m->resumed, 1);
+}
+
+static uint64_t *reg_of(struct fake_cpu *c, unsigned regno)
+{
+	switch (regno) {
+	case FAKE_PC:
+		return &c->pc;
+	case FAKE_SP:
+		return &c->ret;
+	case FAKE_COUNT:
+		return &c->count;
+	default:
+		return &c->deferred;
+	}
+}
+
+static int op_reg_read(void *ctx, int cpu, unsigned regno, void *buf, size_t len)
+{
+	struct fake_cpu *c = &((struct fake_machine *)ctx)->cpu[cpu];
+
+	if (fake_arch.regs[regno].deferred && !pthread_equal(pthread_self(), c->thread))
+		return -EIO; /* the contract is broken: tests see it */
+	memcpy(buf, reg_of(c, regno), len);
+	return 0;
+}
+
+static int op_reg_write(void *ctx, int cpu, unsigned regno, const void *buf, size_t len)
+{
+	struct fake_cpu *c = &((struct fake_machine *)ctx)->cpu[cpu];
+
+	if (fake_arch.regs[regno].deferred && !pthread_equal(pthread_self(), c->thread))
+		return -EIO;
+	memcpy(reg_of(c, regno), buf, len);
+	return 0;
+}
+
+static uint64_t op_pc(void *ctx, int cpu)
+{
+	return ((struct fake_machine *)ctx)->cpu[cpu].pc;
+}
+
+static int op_translate(void *ctx, int cpu, uint64_t va, struct mapping *out)
+{
+	(void)ctx;
+	(void)cpu;
+	if (va >= FAKE_RAM && va - FAKE_HIGH >= FAKE_RAM)
+		return -EFAULT;
+	*out = (struct mapping){.gpa = va % FAKE_RAM, .len = 0x1000 - (va & 0xfff)};
+	return 0;
+}
+
+static int op_layout(void *ctx, uint64_t va, struct mapping *out)
+{
+	(void)ctx;
+	if (va - FAKE_LAYOUT >= FAKE_RAM)
+		return -ENOENT;
+	*out = (struct mapping){.gpa = va - FAKE_LAYOUT, .len = FAKE_RAM - (va - FAKE_LAYOUT)};
+	return 0;
+}
+
+static void *op_ram(void *ctx, uint64_t gpa, uint64_t *len)
+{
+	struct fake_machine *m = ctx;
+
+	if (gpa >= FAKE_RAM)
+		return NULL;
+	*len = FAKE_RAM - gpa;
+	return &m->ram[gpa];
+}
+
+static int op_slots_check(void *ctx, const struct hw_slots *slots)
+{
+	return slots->n <= ((struct fake_machine *)ctx)->hw_slots ? 0 : -ENOSPC;
+}
+
+static enum vm_swbreak op_swbreak(void *ctx, int cpu)
+{
+	(void)cpu;
+	return ((struct fake_machine *)ctx)->hw_only ? VM_SWBREAK_HW : VM_SWBREAK_PLANT;
+}
+
+static void op_state_text(void *ctx, int cpu, char *buf, size_t len)
+{
+	(void)ctx;
+	snprintf(buf, len, "fake %d", cpu);
+}
+
+static void op_kill(void *ctx)
+{
+	struct fake_machine *m = ctx;
+
+	atomic_fetch_add(&m->killed, 1);
+	vm_debug_exit(m->debug, 14);
+}
+
+static void write_code(struct fake_machine *m, int cpu)
+{
+	uint8_t *code = &m->ram[FAKE_CODE(cpu)];
+
+	memset(code, OP_WORK, FAKE_LOOP_LEN);
+	code[4] = OP_CALL;
+	code[8] = OP_WRITE;
+	code[FAKE_LOOP_LEN - 1] = OP_JUMP;
+}
+
+struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays)
+{
+	struct fake_machine *m = calloc(1, sizeof(*m));
+	struct vm_debug_machine ops = {
+		.arch = &fake_arch,
+		.ctx = m,
+		.ncpus = ncpus,
+		.kick = op_kick,
+		.quiesce = op_quiesce,
+		.arm = op_arm,
+		.resumed = op_resumed,
+		.reg_read = op_reg_read,
+		.reg_write = op_reg_write,
+		.pc = op_pc,
+		.translate = op_translate,
+		.layout = op_layout,
+		.ram = op_ram,
+		.slots_check = op_slots_check,
+		.swbreak = op_swbreak,
+		.state_text = op_state_text,
+		.kill = op_kill,
+		.hangup = op_kill,
+	};
+
+	if (!m)
+		abort();
+	m->ncpus = ncpus;
+	m->delays = delays;
+	m->hw_slots = 4;
+	memset(&m->ram[FAKE_SHARED], OP_WORK, 8);
+	m->ram[FAKE_SHARED + 7] = OP_RET;
+	for (int i = 0; i < ncpus; i++) {
+		struct fake_cpu *c = &m->cpu[i];
+
+		*c = (struct fake_cpu){.m = m, .id = i, .pc = FAKE_CODE(i), .seed = (unsigned)i + 1};
+		write_code(m, i);
+	}
+	m->debug = vm_debug_new(&ops, start_stopped);
+	if (!m->debug)
+		abort();
+	return m;
+}
+
+void fake_start(struct fake_machine *m)
+{
+	for (int i = 0; i < m->ncpus; i++) {
+		if (pthread_create(&m->cpu[i].thread, NULL, cpu_thread, &m->cpu[i]))
+			abort();
+	}
+}
+
+void fake_stop(struct fake_machine *m)
+{
+	vm_debug_exit(m->debug, 0);
+	for (int i = 0; i < m->ncpus; i++)
+		pthread_join(m->cpu[i].thread, NULL);
+}
+
+void fake_free(struct fake_machine *m)
+{
+	vm_debug_free(m->debug);
+	free(m);
+}
+
+void fake_end(struct fake_machine *m)
+{
+	fake_stop(m);
+	fake_free(m);
+}

@@ -1,0 +1,55 @@
+"""What a debugger does to minivmm, independent of where it runs.
+
+	import scenarios
+	scenarios.run_here('scene_steps', 'scene_cpus')         # or register(), for another kind of host
+
+A scenario is a function of a host (see vm.Host for what that has to have) and names the facts
+about the host's KVM that it needs; a host that lacks one skips it by that name. Scenarios use
+the guest `lab` (guests/tests/lab.c): the command line chooses its scene. They live in scene_*.py;
+NAMED finds one by its function's name.
+"""
+
+import tap
+import scene_clients    # noqa: F401: what is imported registers its scenarios
+import scene_cpus       # noqa: F401
+import scene_session    # noqa: F401
+import scene_state      # noqa: F401
+import scene_steps      # noqa: F401
+import vm
+from scene import ALL, NEEDS
+
+NAMED = {s.run.__name__: s for s in ALL}
+
+
+def of(*modules):
+	"""The scenarios of these files."""
+	return [s for s in ALL if s.run.__module__ in modules]
+
+
+def register(get_host, chosen):
+	"""Makes a test of each of the chosen scenarios."""
+	def one(s):
+		@tap.test(s.name, needs=['gdb'], timeout=s.timeout * 3)
+		def _():
+			host = get_host()
+			for need in s.needs:
+				text, has = NEEDS[need]
+				if not has(host.facts):
+					tap.skip('this host lacks ' + text)
+			try:
+				s.run(host)
+			finally:
+				host.reap()
+	for s in chosen:
+		one(s)
+
+
+def run_here(*modules):
+	"""A whole test program: the scenarios of these files on this host's KVM. Does not return."""
+	@tap.fixture
+	def host():
+		h = vm.Host()
+		tap.cleanup(h.close)
+		return h
+	register(host, of(*modules))
+	tap.main()

@@ -1,0 +1,316 @@
+#!/bin/sh
+# Installs what the tests need, each layer by name; does nothing, quickly,
+# where everything is there.
+#
+#	tests/setup.sh [--cache DIR] [--packages] [LAYER...]
+#
+# Layers: gdb kvm nested (QEMU and Bochs) fuzz arm64, or all but arm64: all.
+# DIR (default $BUILD/tests/cache, BUILD defaults to build/x86_64) gets
+# Debian's kernels, unpacked there and never installed:
+#
+#	linux-amd64/vmlinuz       as packaged (bzImage)
+#	linux-amd64/vmlinux       the ELF file inside of it, without symbols
+#	linux-amd64/System.map    addresses of all symbols
+#	linux-amd64/vmlinux.debug the debug package's, with types and lines
+#	linux-amd64/modules/      the modules
+#	linux-amd64/release       the kernel's version; written last
+#	linux-arm64/              the same (vmlinuz is an Image)
+#	busybox-arm64             static busybox for arm64
+#	bochs/                    see setup-bochs.sh
+#
+# Packages are installed with apt-get when run as root, else one command line
+# to run is printed. The host's own apt sources stay as they are: a private
+# list is derived from them for the time of the run, with backports added
+# where QEMU has to come from there. --packages: installs packages only, and
+# leaves DIR alone (that is the command line that is printed).
+# Status: 0 everything is there, 1 something is missing (said on stderr), 2 usage.
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${BUILD:-$(dirname "$here")/build/x86_64}/tests/cache
+layers= packages_only= missing= want= work= new= failed=0
+
+say() { echo "tests/setup.sh: $*" >&2; }
+fail() { say "$*"; failed=1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+# need PACKAGE WHAT: remembers a package to install, and what it is for
+need() { want="$want $1"; missing="$missing${missing:+, }$2"; }
+
+usage() {
+	say "$*"
+	say "usage: tests/setup.sh [--cache DIR] [--packages] [all|gdb|kvm|nested|bochs|fuzz|arm64]..."
+	exit 2
+}
+
+cleanup() { rm -rf ${work:+"$work"} ${new:+"$new"}; }
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+
+# ---- what is missing ----
+
+# QEMU before 10 loses hardware breakpoints of nested guests
+qemu_ok() {
+	have "$1" || return 1
+	v=$("$1" --version | sed -n '1s/.*version \([0-9]*\).*/\1/p')
+	[ "${v:-0}" -ge 10 ]
+}
+
+# Debian's libc6 package for cross builds has this; the compiler only recommends it
+arm64_libc=/usr/aarch64-linux-gnu/lib/libc.a
+
+wants_layer() {
+	case " $layers " in *" $1 "*) return 0;; esac
+	return 1
+}
+
+check_packages() {
+	have python3 || need python3 python3
+	have gdb || need gdb gdb
+	if wants_layer nested || wants_layer bochs; then
+		[ -x /bin/busybox ] && [ ! -L /bin/busybox ] && [ -e /usr/share/doc/busybox-static ] ||
+			need busybox-static "busybox (static)"
+	fi
+	if wants_layer nested; then
+		qemu_ok qemu-system-x86_64 || need qemu-system-x86 "qemu-system-x86_64 (10 or newer)"
+	fi
+	if wants_layer fuzz; then
+		have clang || need clang clang
+		fuzzer=$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null)
+		[ -e "${fuzzer:-/none}" ] || [ -n "$(ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-* 2>/dev/null)" ] ||
+			need libclang-rt-dev "libFuzzer's runtime (libclang-rt)"
+	fi
+	if wants_layer arm64; then
+		have aarch64-linux-gnu-gcc || need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		[ -e $arm64_libc ] || need libc6-dev-arm64-cross "the C library for arm64"
+		have gdb-multiarch || need gdb-multiarch gdb-multiarch
+		qemu_ok qemu-system-aarch64 || need qemu-system-arm "qemu-system-aarch64 (10 or newer)"
+	fi
+}
+
+# ---- a private view of the host's apt ----
+
+# debian_sources SUITE NAME: writes the host's Debian sources, deb822 and
+# one-line alike, into the view's NAME.*; all of them as they are if SUITE is
+# empty, else the main one with its suite replaced.
+debian_sources() {
+	for f in /etc/apt/sources.list.d/*.sources; do
+		[ -e "$f" ] || continue
+		sed 's/[ \t]*$//' "$f" | awk -v code="$codename" -v to="$1" '
+			BEGIN { RS = ""; FS = "\n" }
+			{
+				suites = comps = ""; keep = 0; text = ""; off = 0
+				for (i = 1; i <= NF; i++) {
+					line = $i
+					if (line ~ /^#/) continue
+					if (line ~ /^Enabled:[ \t]*no/) off = 1
+					if (line ~ /^Components:.* main( |$)/) comps = 1
+					if (line ~ /^Suites:/) {
+						n = split(line, w, /[ \t]+/)
+						for (j = 2; j <= n; j++)
+							if (w[j] == code || (to == "" && index(w[j], code "-") == 1)) keep = 1
+						if (to != "") line = "Suites: " to
+					}
+					text = text line "\n"
+				}
+				if (keep && comps && !off) print text
+			}' >>"$view/parts/$2.sources"
+	done
+	for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+		[ -e "$f" ] || continue
+		awk -v code="$codename" -v to="$1" '
+			$1 == "deb" && / main( |$)/ {
+				s = 2
+				if ($2 ~ /^\[/) while (s < NF && $s !~ /\]$/) s++
+				if ($2 ~ /^\[/) s++
+				s++
+				if ($s == code || (to == "" && index($s, code "-") == 1)) {
+					if (to != "") $s = to
+					print
+				}
+			}' "$f" >>"$view/parts/$2.list"
+	done
+}
+
+# apt with the private lists below $view: the first word is the tool
+apt_view() {
+	tool=$1
+	shift
+	$tool -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$view/parts" \
+		-o Dir::Etc::Preferences="$view/preferences" -o Dir::State::Lists="$view/lists" \
+		-o Dir::Cache="$view/cache" -o APT::Architectures="$architectures" \
+		-o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=2 "$@"
+}
+
+# A source that fails is said; whether it mattered shows later.
+apt_update() {
+	apt_view apt-get -qq update >"$work/update.log" 2>&1 ||
+		say "apt-get update: $(grep -m1 '^[EW]:' "$work/update.log")"
+}
+
+# Makes $work and the first view and fetches the indexes, once; non-zero if there is no apt here.
+apt_open() {
+	[ -z "$work" ] || return 0
+	if ! have apt-get || ! have dpkg-deb || [ ! -r /etc/os-release ]; then
+		return 1
+	fi
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	architectures=$(dpkg --print-architecture; dpkg --print-foreign-architectures)
+	for a in amd64 arm64; do
+		if [ $a = amd64 ] || wants_layer arm64; then
+			case " $(echo $architectures) " in
+			*" $a "*) ;;
+			*) architectures="$architectures $a";;
+			esac
+		fi
+	done
+	architectures=$(echo $architectures | tr ' ' ,)
+	work=$(mktemp -d) || return 1
+	view=$work/host
+	mkdir -p "$view/parts" "$view/lists/partial" "$view/cache/archives/partial"
+	: >"$view/preferences"
+	debian_sources "" host
+	case $want in *qemu*)
+		debian_sources "$codename-backports" backports
+		# a newer QEMU of the distribution itself still wins
+		printf 'Package: qemu-* seabios\nPin: release n=%s\nPin-Priority: 500\n' \
+			"$codename-backports" >"$view/preferences";;
+	esac
+	apt_update
+}
+
+install_packages() {
+	[ -n "$want" ] || return 0
+	if ! have apt-get; then
+		fail "missing: $missing; install them with this system's package manager"
+	elif [ "$(id -u)" -ne 0 ]; then
+		fail "missing: $missing; to install them, run: sudo sh $here/setup.sh --packages $layers"
+	else
+		say "installing$want"
+		apt_open && DEBIAN_FRONTEND=noninteractive apt_view apt-get -y -qq \
+			--no-install-recommends -o DPkg::Lock::Timeout=300 \
+			install $want >"$work/install.log" 2>&1 </dev/null ||
+			fail "apt-get install$want: $(grep -m1 '^E:' "$work/install.log")"
+	fi
+}
+
+# ---- what goes into the cache ----
+
+# fetch PACKAGE: the .deb's path, downloaded into $work
+fetch() {
+	(cd "$work" && apt_view apt-get -qq download "$1" >"$work/fetch.log" 2>&1) || return 1
+	ls "$work"/"${1%%:*}"_*.deb
+}
+
+# linux-image-cloud-ARCH depends on the current versioned package
+kernel_package() {
+	apt_view apt-cache --no-all-versions show "linux-image-cloud-$1:$1" 2>/dev/null |
+		sed -n "s/^Depends: \(linux-image-[^ ,]*\).*/\1/p" | head -n 1
+}
+
+get_kernel() {
+	arch=$1
+	dest=$cache/linux-$arch
+	if [ -e "$dest/release" ]; then
+		unpack_kernel "$dest"
+		return
+	fi
+	name=
+	apt_open && name=$(kernel_package "$arch")
+	if [ -z "$name" ]; then
+		fail "missing: Debian's kernel linux-image-cloud-$arch (no apt source of Debian here has it)"
+		return
+	fi
+	say "fetching $name and its debug symbols (about 310 MB) into $dest"
+	if ! deb=$(fetch "$name:$arch"); then
+		fail "download of $name: $(grep -m1 '^E:' "$work/fetch.log")"
+		return
+	fi
+	release=${name#linux-image-}
+	new=$dest.new.$$
+	rm -rf "$new"
+	if ! mkdir -p "$new" || ! dpkg-deb -x "$deb" "$new/x"; then
+		fail "cannot unpack $name into $new"
+		return
+	fi
+	mv "$new/x/boot/vmlinuz-$release" "$new/vmlinuz"
+	mv "$new/x/boot/config-$release" "$new/config"
+	mv "$new"/x/*/modules/"$release" "$new/modules" 2>/dev/null ||
+		mv "$new"/x/usr/lib/modules/"$release" "$new/modules"
+	rm -rf "$new/x" "$deb"
+	get_debug "$name-dbg:$arch" "$release" "$new"
+	echo "$release" >"$new/release"
+	rm -rf "$dest" && mv "$new" "$dest"
+	unpack_kernel "$dest"
+}
+
+# vmlinux and System.map; again in a later run where python was missing
+unpack_kernel() {
+	if [ ! -e "$1/System.map" ] || { [ ! -e "$1/vmlinux" ] && [ "$arch" = amd64 ]; }; then
+		python3 -B "$here/nested/vmlinux.py" "$1/vmlinuz" "$1" >&2 || failed=1
+	fi
+}
+
+# Two files of the debug package; without them tests use addresses only.
+get_debug() {
+	if ! deb=$(fetch "$1"); then
+		fail "download of ${1%:*}: $(grep -m1 '^E:' "$work/fetch.log")"
+		return
+	fi
+	boot=./usr/lib/debug/boot
+	dpkg-deb --fsys-tarfile "$deb" 2>/dev/null | tar -x -C "$3" --strip-components=5 \
+		--occurrence=1 "$boot/vmlinux-$2" "$boot/System.map-$2"
+	mv "$3/vmlinux-$2" "$3/vmlinux.debug" && mv "$3/System.map-$2" "$3/System.map" ||
+		fail "${1%:*}: no vmlinux in it"
+	rm -f "$deb"
+	# not needed, but gdb then takes one second to load it and not twenty
+	case $arch in
+	arm64) index="GDB=gdb-multiarch OBJCOPY=aarch64-linux-gnu-objcopy";;
+	*) index="GDB=gdb";;
+	esac
+	env $index gdb-add-index "$3/vmlinux.debug" >/dev/null 2>&1 || true
+}
+
+get_busybox_arm64() {
+	[ ! -e "$cache/busybox-arm64" ] || return 0
+	if apt_open && deb=$(fetch busybox-static:arm64) && dpkg-deb -x "$deb" "$work/bb"; then
+		find "$work/bb" -name busybox -type f -exec mv {} "$cache/busybox-arm64" \;
+	fi
+	[ -e "$cache/busybox-arm64" ] || fail "missing: busybox-static for arm64"
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--cache) [ $# -gt 1 ] || usage "--cache needs a folder"; cache=$2; shift;;
+	--packages) packages_only=1;;
+	gdb|unit|fake|kvm|fuzz|bochs|bench|arm64) layers="$layers $1";;
+	nested) layers="$layers nested bochs";;
+	all) layers="$layers gdb kvm nested bochs fuzz";;
+	*) usage "unknown layer or option: $1";;
+	esac
+	shift
+done
+layers=${layers:-gdb kvm nested bochs fuzz}
+layers=${layers# }
+
+check_packages
+install_packages
+if [ -z "$packages_only" ] && { wants_layer kvm || wants_layer nested ||
+    wants_layer bochs || wants_layer arm64; }; then
+	mkdir -p "$cache" || exit 1
+	cache=$(cd "$cache" && pwd)
+	if have flock && (: >>"$cache/.lock") 2>/dev/null; then
+		exec 9>>"$cache/.lock"
+		flock 9
+	fi
+	if wants_layer kvm || wants_layer nested || wants_layer bochs; then
+		get_kernel amd64
+	fi
+	if wants_layer bochs; then
+		sh "$here/setup-bochs.sh" "$cache" || failed=1
+	fi
+	if wants_layer arm64; then
+		get_kernel arm64
+		get_busybox_arm64
+	fi
+fi
+exit $failed

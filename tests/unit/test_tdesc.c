@@ -1,0 +1,76 @@
+/* target.xml: of an invented ISA, word by word, and of the real one, whether it holds together. */
+#include <stdlib.h>
+
+#include "arch/arch.h"
+#include "gdb/tdesc.h"
+#include "tests/unit/fake_target.h"
+#include "tests/unit/tap.h"
+
+static const char fake_xml[] =
+	"<?xml version=\"1.0\"?>\n"
+	"<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
+	"<target version=\"1.0\">\n"
+	"<architecture>fake:64</architecture>\n"
+	"<feature name=\"org.minivmm.fake.core\">\n"
+	"<flags id=\"fake_flags\" size=\"4\"><field name=\"Z\" start=\"0\" end=\"0\"/></flags>\n"
+	"<reg name=\"r0\" bitsize=\"64\" regnum=\"0\" type=\"int64\" group=\"general\"/>\n"
+	"<reg name=\"r1\" bitsize=\"64\" regnum=\"1\" type=\"int64\" group=\"general\"/>\n"
+	"<reg name=\"pc\" bitsize=\"64\" regnum=\"2\" type=\"code_ptr\" group=\"general\"/>\n"
+	"<reg name=\"sp\" bitsize=\"64\" regnum=\"3\" type=\"data_ptr\" group=\"general\"/>\n"
+	"<reg name=\"flags\" bitsize=\"32\" regnum=\"4\" type=\"fake_flags\"/>\n"
+	"</feature>\n"
+	"<feature name=\"org.minivmm.fake.more\">\n"
+	"<reg name=\"vec0\" bitsize=\"128\" regnum=\"5\" type=\"uint128\" group=\"vector\"/>\n"
+	"<reg name=\"ctl\" bitsize=\"64\" regnum=\"6\" type=\"int64\" group=\"system\" save-restore=\"no\"/>\n"
+	"<reg name=\"missing\" bitsize=\"64\" regnum=\"7\" type=\"int64\" group=\"system\" save-restore=\"no\"/>\n"
+	"</feature>\n"
+	"</target>\n";
+
+static size_t count(const char *text, const char *word)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, word)); text++)
+		n++;
+	return n;
+}
+
+static void test_real(void)
+{
+	struct gdb_buf b = {0};
+	const char *xml;
+	size_t digits = 0, missing = 0;
+	char want[64];
+
+	gdb_tdesc_build(&arch_desc, &b);
+	gdb_buf_putc(&b, '\0');
+	xml = (const char *)b.data;
+	tap_is_u64(count(xml, "<reg "), arch_desc.nregs, "%s: every register is there once", arch_desc.name);
+	tap_is_u64(count(xml, "<feature "), arch_desc.nfeatures, "every feature");
+	tap_is_u64(count(xml, "<feature "), count(xml, "</feature>"), "each of them closed");
+	for (size_t i = 0; i < arch_desc.nregs; i++) {
+		snprintf(want, sizeof(want), "regnum=\"%zu\"", i);
+		missing += count(xml, want) != 1;
+		if (i < arch_desc.nregs_g)
+			digits += 2u * arch_desc.regs[i].size;
+	}
+	tap_is_u64(missing, 0, "every number once");
+	tap_ok(digits < 128 * 1024, "the registers of `g` fit a packet: %zu digits", digits);
+	gdb_buf_free(&b);
+}
+
+int main(void)
+{
+	struct gdb_buf b = {0};
+
+	gdb_tdesc_build(&fake_arch, &b);
+	gdb_buf_putc(&b, '\0');
+	tap_is_str((const char *)b.data, fake_xml, "the whole document");
+	gdb_buf_reset(&b);
+	gdb_xml_text(&b, "<a & \"b\" 'c'>\n");
+	gdb_buf_putc(&b, '\0');
+	tap_is_str((const char *)b.data, "&lt;a &amp; &quot;b&quot; &apos;c&apos;&gt;?", "special characters");
+	gdb_buf_free(&b);
+	test_real();
+	return tap_done();
+}

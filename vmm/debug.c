@@ -1,0 +1,521 @@
+#include "vmm/debug.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/debug_priv.h"
+
+/* How long a parked vCPU looks for its next resume before it sleeps, while a client steps. */
+#define PARK_SPIN_US 40
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static inline void cpu_relax(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void set_world_locked(struct vm_debug *d, enum world w)
+{
+	atomic_store_explicit(&d->world, w, memory_order_release);
+}
+
+/* ---- life ---- */
+
+struct vm_debug *vm_debug_new(const struct vm_debug_machine *m, bool start_stopped)
+{
+	struct vm_debug *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->m = *m;
+	d->cpu = calloc((size_t)m->ncpus, sizeof(*d->cpu));
+	d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!d->cpu || d->fd < 0) {
+		if (d->fd >= 0)
+			close(d->fd);
+		free(d->cpu);
+		free(d);
+		return NULL;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->call_done, NULL);
+	d->solo = -1;
+	d->nrunning = m->ncpus;
+	d->pause_wanted = start_stopped;
+	set_world_locked(d, start_stopped ? WORLD_STOPPING : WORLD_RUNNING);
+	for (int i = 0; i < m->ncpus; i++) {
+		pthread_cond_init(&d->cpu[i].wake, NULL);
+		d->cpu[i].action.kind = start_stopped ? VM_STAY : VM_CONT;
+	}
+	return d;
+}
+
+void vm_debug_free(struct vm_debug *d)
+{
+	if (!d)
+		return;
+	for (int i = 0; i < d->m.ncpus; i++)
+		pthread_cond_destroy(&d->cpu[i].wake);
+	pthread_cond_destroy(&d->call_done);
+	pthread_mutex_destroy(&d->lock);
+	breaks_free(&d->breaks);
+	close(d->fd);
+	free(d->cpu);
+	free(d);
+}
+
+/* ---- events ---- */
+
+static void post_locked(struct vm_debug *d, const struct vm_debug_event *ev)
+{
+	unsigned n = atomic_load_explicit(&d->queued, memory_order_relaxed);
+	uint64_t one = 1;
+
+	if (n == DEBUG_EVENTS) /* the client has stopped reading; the newest matters most */
+		n--;
+	d->event[(d->first + n) % DEBUG_EVENTS] = *ev;
+	atomic_store_explicit(&d->queued, n + 1, memory_order_release);
+	while (write(d->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+int vm_debug_fd(const struct vm_debug *d)
+{
+	return d->fd;
+}
+
+void vm_debug_drain(struct vm_debug *d)
+{
+	uint64_t n;
+
+	while (read(d->fd, &n, sizeof(n)) < 0 && errno == EINTR)
+		;
+}
+
+bool vm_debug_next(struct vm_debug *d, struct vm_debug_event *out)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&d->lock);
+	n = atomic_load_explicit(&d->queued, memory_order_relaxed);
+	if (n) {
+		*out = d->event[d->first];
+		d->first = (d->first + 1) % DEBUG_EVENTS;
+		atomic_store_explicit(&d->queued, n - 1, memory_order_relaxed);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return n != 0;
+}
+
+bool vm_debug_wait_hot(struct vm_debug *d, unsigned us)
+{
+	uint64_t end = now_us() + us;
+
+	do {
+		for (int i = 0; i < 64; i++) {
+			if (atomic_load_explicit(&d->queued, memory_order_acquire))
+				return true;
+			cpu_relax();
+		}
+	} while (now_us() < end);
+	return false;
+}
+
+/* What was reported to a client that has gone is nobody's news. */
+void debug_drop_stopped_events_locked(struct vm_debug *d)
+{
+	unsigned n = atomic_load_explicit(&d->queued, memory_order_relaxed), kept = 0;
+	struct vm_debug_event ev;
+
+	for (unsigned i = 0; i < n; i++) {
+		ev = d->event[(d->first + i) % DEBUG_EVENTS];
+		if (ev.kind != VM_EVENT_STOPPED)
+			d->event[(d->first + kept++) % DEBUG_EVENTS] = ev;
+	}
+	atomic_store_explicit(&d->queued, kept, memory_order_relaxed);
+}
+
+/* ---- stopping and releasing ---- */
+
+void debug_wake_locked(struct cpu_debug *c)
+{
+	atomic_fetch_add_explicit(&c->poke, 1, memory_order_release);
+	pthread_cond_signal(&c->wake);
+}
+
+/* Make everybody but `self` park. */
+void debug_begin_stop_locked(struct vm_debug *d, int self)
+{
+	if (atomic_load_explicit(&d->world, memory_order_relaxed) == WORLD_RUNNING) {
+		set_world_locked(d, WORLD_STOPPING);
+		for (int i = 0; i < d->m.ncpus; i++) {
+			if (i != self && d->cpu[i].where == AT_RUNNING)
+				d->m.kick(d->m.ctx, i);
+		}
+	}
+	if (d->nrunning == 0 && atomic_load_explicit(&d->world, memory_order_relaxed) == WORLD_STOPPING)
+		debug_advance_locked(d);
+}
+
+static void record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+
+	if (c->pending.kind == VM_STOP_NONE) {
+		c->pending = *stop;
+		c->pending_seq = d->stop_seq++;
+	}
+	debug_begin_stop_locked(d, cpu);
+}
+
+static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
+{
+	struct vm_debug_event ev = {.kind = VM_EVENT_STOPPED, .cpu = cpu, .stop = *stop};
+
+	d->last_cpu = cpu;
+	d->cpu[cpu].known = true;
+	d->hot = stop->kind == VM_STOP_STEPPED;
+	d->pause_wanted = false;
+	set_world_locked(d, WORLD_STOPPED);
+	if (d->attached)
+		post_locked(d, &ev);
+}
+
+void debug_report_pause_locked(struct vm_debug *d)
+{
+	struct vm_stop stop = {.kind = VM_STOP_PAUSED};
+	int cpu = d->last_cpu;
+
+	stop.pc = d->m.pc(d->m.ctx, cpu);
+	report_locked(d, cpu, &stop);
+}
+
+static void run_locked(struct cpu_debug *c, const struct hw_slots *slots, bool step)
+{
+	c->slots = slots;
+	c->stepping = step;
+	c->rearm = true;
+	c->where = AT_RUNNING;
+	debug_wake_locked(c);
+}
+
+/* Everybody with something to do runs, with every breakpoint in place. */
+static void release_locked(struct vm_debug *d)
+{
+	breaks_plant(d);
+	set_world_locked(d, WORLD_RUNNING);
+	for (int i = 0; i < d->m.ncpus; i++) {
+		struct cpu_debug *c = &d->cpu[i];
+
+		if (c->where != AT_PARKED || c->action.kind == VM_STAY)
+			continue;
+		c->known = false;
+		d->nrunning++;
+		run_locked(c, &d->breaks.slots, c->action.kind != VM_CONT);
+	}
+}
+
+/* One vCPU alone executes one instruction with the breakpoint on it lifted (nothing is planted now). */
+static void solo_locked(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	breaks_solo_slots(d, pc);
+	d->solo = cpu;
+	d->nrunning = 1;
+	set_world_locked(d, WORLD_RUNNING);
+	run_locked(&d->cpu[cpu], &d->breaks.solo_slots, true);
+}
+
+static int first_pending_locked(struct vm_debug *d)
+{
+	int best = -1;
+
+	for (int i = 0; i < d->m.ncpus; i++) {
+		const struct cpu_debug *c = &d->cpu[i];
+
+		if (c->action.kind == VM_STAY || c->pending.kind == VM_STOP_NONE)
+			continue;
+		if (best < 0 || (int)(c->pending_seq - d->cpu[best].pending_seq) < 0)
+			best = i;
+	}
+	return best;
+}
+
+static int next_on_breakpoint_locked(struct vm_debug *d, uint64_t *pc)
+{
+	for (int i = 0; i < d->m.ncpus; i++) {
+		const struct cpu_debug *c = &d->cpu[i];
+
+		if (c->where != AT_PARKED || c->action.kind == VM_STAY || !c->known)
+			continue;
+		*pc = d->m.pc(d->m.ctx, i);
+		if (breaks_at(d, i, *pc))
+			return i;
+	}
+	return -1;
+}
+
+static void forget_client_locked(struct vm_debug *d)
+{
+	breaks_clear(d);
+	d->detach_wanted = false;
+	for (int i = 0; i < d->m.ncpus; i++) {
+		struct cpu_debug *c = &d->cpu[i];
+
+		c->pending.kind = VM_STOP_NONE;
+		c->known = false;
+		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
+		c->action.kind = VM_CONT;
+	}
+}
+
+/* Nobody runs: report a stop, or step somebody past a breakpoint, or let everybody go on. */
+void debug_advance_locked(struct vm_debug *d)
+{
+	struct vm_stop stop;
+	uint64_t pc;
+	int cpu;
+
+	breaks_unplant(d);
+	d->solo = -1;
+	if (d->exiting)
+		return;
+	if (d->detach_wanted)
+		forget_client_locked(d);
+	cpu = first_pending_locked(d);
+	if (cpu >= 0) {
+		stop = d->cpu[cpu].pending;
+		d->cpu[cpu].pending.kind = VM_STOP_NONE;
+		/* A finished step is not worth more than the pause that was asked for: nobody would ask again. */
+		if (d->pause_wanted && stop.kind == VM_STOP_STEPPED)
+			stop.kind = VM_STOP_PAUSED;
+		report_locked(d, cpu, &stop);
+	} else if (d->pause_wanted) {
+		debug_report_pause_locked(d);
+	} else {
+		cpu = next_on_breakpoint_locked(d, &pc);
+		if (cpu >= 0)
+			solo_locked(d, cpu, pc);
+		else
+			release_locked(d);
+	}
+}
+
+/* ---- vCPU side ---- */
+
+/*
+ * Is this stop news? Also moves past stops that are nobody's business: a range step still in range, a breakpoint
+ * removed meanwhile, the end of a step past a breakpoint.
+ */
+static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+	bool was_solo = d->solo == cpu;
+
+	if (stop->kind != VM_STOP_STEPPED) {
+		record_locked(d, cpu, stop);
+		return;
+	}
+	if (!c->stepping) /* armed for a run that a stop has overtaken */
+		return;
+	c->known = false;
+	switch (c->action.kind) {
+	case VM_STEP_RANGE:
+		if (stop->pc < c->action.lo || stop->pc >= c->action.hi) {
+			record_locked(d, cpu, stop);
+			return;
+		}
+		break;
+	case VM_STEP:
+		record_locked(d, cpu, stop);
+		return;
+	default:
+		break;
+	}
+	if (was_solo) { /* past the breakpoint: put it back, let the others go on as well */
+		c->stepping = false;
+		debug_begin_stop_locked(d, cpu);
+	}
+}
+
+enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_stop *stop)
+{
+	const struct break_entry *b;
+	bool hit = true;
+
+	/* The table is fixed while any vCPU runs, so this one looks without the lock. */
+	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
+		b = breaks_explain(d, cpu, stop);
+		if (!b)
+			return stop->kind == VM_STOP_SWBREAK ? VM_TRAP_FOREIGN : VM_TRAP_TAKEN;
+		hit = !b->spec.cond || b->spec.cond(b->spec.cond_ctx, cpu, stop);
+	}
+	pthread_mutex_lock(&d->lock);
+	if (hit) {
+		trap_locked(d, cpu, stop);
+	} else if (stop->kind != VM_STOP_WATCH) {
+		d->cpu[cpu].known = true; /* a false condition: step past it without a stop */
+		debug_begin_stop_locked(d, cpu);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return VM_TRAP_TAKEN;
+}
+
+bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text)
+{
+	struct vm_stop stop = {.kind = VM_STOP_FAULT, .pc = pc};
+	bool taken;
+
+	pthread_mutex_lock(&d->lock);
+	taken = d->attached && !d->exiting;
+	if (taken) {
+		snprintf(d->fault, sizeof(d->fault), "%s", text);
+		record_locked(d, cpu, &stop);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return taken;
+}
+
+/* A client that steps resumes within microseconds: worth more than a sleep and a wake-up. */
+static void spin_for_poke(struct cpu_debug *c, unsigned before)
+{
+	uint64_t end = now_us() + PARK_SPIN_US;
+
+	do {
+		for (int i = 0; i < 64; i++) {
+			if (atomic_load_explicit(&c->poke, memory_order_acquire) != before)
+				return;
+			cpu_relax();
+		}
+	} while (now_us() < end);
+}
+
+static void serve_call_locked(struct vm_debug *d, struct cpu_debug *c, bool alive)
+{
+	int ret = -ENXIO;
+
+	if (c->call != CALL_ASKED)
+		return;
+	if (alive) {
+		pthread_mutex_unlock(&d->lock);
+		ret = c->call_fn(c->call_arg);
+		pthread_mutex_lock(&d->lock);
+	}
+	c->call_result = ret;
+	c->call = CALL_DONE;
+	pthread_cond_broadcast(&d->call_done);
+}
+
+/* Returns once released, or when the VM ends. */
+static void park(struct vm_debug *d, int cpu)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+	struct vm_stop late = {.kind = VM_STOP_NONE};
+	unsigned poke;
+	bool hot;
+
+	d->m.quiesce(d->m.ctx, cpu, &late);
+	if (late.kind != VM_STOP_NONE)
+		vm_debug_trap(d, cpu, &late);
+	pthread_mutex_lock(&d->lock);
+	if (atomic_load_explicit(&d->world, memory_order_relaxed) != WORLD_RUNNING && !d->exiting) {
+		poke = atomic_load_explicit(&c->poke, memory_order_relaxed);
+		c->where = AT_PARKED;
+		if (--d->nrunning == 0)
+			debug_advance_locked(d);
+		hot = d->hot && d->attached;
+		while (c->where == AT_PARKED && !d->exiting) {
+			if (c->call == CALL_ASKED) {
+				serve_call_locked(d, c, true);
+				continue;
+			}
+			if (hot) {
+				pthread_mutex_unlock(&d->lock);
+				spin_for_poke(c, poke);
+				pthread_mutex_lock(&d->lock);
+				hot = false;
+				continue;
+			}
+			pthread_cond_wait(&c->wake, &d->lock);
+		}
+		serve_call_locked(d, c, false);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* The answer to "may I enter the guest": park as often as asked, then load the debug hardware for this run. */
+static bool checkpoint_slow(struct vm_debug *d, int cpu)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+	bool exiting;
+
+	for (;;) {
+		pthread_mutex_lock(&d->lock);
+		exiting = d->exiting;
+		pthread_mutex_unlock(&d->lock);
+		if (exiting)
+			return false;
+		if (atomic_load_explicit(&d->world, memory_order_acquire) != WORLD_RUNNING) {
+			park(d, cpu);
+			continue;
+		}
+		if (c->after_stop) {
+			c->after_stop = false;
+			if (d->m.resumed)
+				d->m.resumed(d->m.ctx, cpu);
+		}
+		d->m.arm(d->m.ctx, cpu, c->slots, c->stepping);
+		c->rearm = c->stepping; /* every step is armed anew, last of all */
+		return true;		/* a stop that comes now kicks: the entry returns at once */
+	}
+}
+
+bool vm_debug_checkpoint(struct vm_debug *d, int cpu)
+{
+	if (atomic_load_explicit(&d->world, memory_order_acquire) == WORLD_RUNNING && !d->cpu[cpu].rearm)
+		return true;
+	return checkpoint_slow(d, cpu);
+}
+
+void vm_debug_gone(struct vm_debug *d, int cpu)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+
+	pthread_mutex_lock(&d->lock);
+	if (c->where == AT_RUNNING)
+		d->nrunning--;
+	c->where = AT_GONE;
+	serve_call_locked(d, c, false);
+	if (d->nrunning == 0 && !d->exiting && atomic_load_explicit(&d->world, memory_order_relaxed) == WORLD_STOPPING)
+		debug_advance_locked(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void vm_debug_exit(struct vm_debug *d, int status)
+{
+	struct vm_debug_event ev = {.kind = VM_EVENT_EXITED, .status = status};
+
+	pthread_mutex_lock(&d->lock);
+	if (!d->exiting) {
+		d->exiting = true;
+		set_world_locked(d, WORLD_STOPPING);
+		post_locked(d, &ev);
+		for (int i = 0; i < d->m.ncpus; i++) {
+			if (d->cpu[i].where == AT_RUNNING)
+				d->m.kick(d->m.ctx, i);
+			debug_wake_locked(&d->cpu[i]);
+		}
+	}
+	pthread_mutex_unlock(&d->lock);
+}

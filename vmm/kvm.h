@@ -1,0 +1,98 @@
+/*
+ * The machine: what vmm/ and arch/ share. Everything in struct vm is written
+ * by the main thread before the first vCPU starts and is read-only
+ * afterwards, except where a field says otherwise.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/bus.h"
+#include "devices/power.h"
+#include "vmm/cli.h"
+#include "vmm/debug.h"
+#include "vmm/elf.h"
+#include "vmm/memory.h"
+
+struct arch_vm; /* arch/$(ARCH)'s own */
+struct arch_vcpu;
+struct console; /* vmm/console.h: the host side of the serial port */
+
+struct vcpu {
+	struct vm *vm;
+	int id;
+	int fd;
+	struct kvm_run *run;
+	size_t run_size;
+	pthread_t thread;
+	bool started;	    /* thread exists (main thread's) */
+	atomic_bool in_run; /* inside the run loop, so a kick has somebody to reach */
+	/* Own thread's: */
+	bool io_pending;  /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
+	bool exit_held;	  /* run->exit_reason came while I/O was being finished and is still to be handled */
+	bool stepping;	  /* armed to step */
+	bool panicked;	  /* the guest reported a panic in the access that is being handled */
+	char fault[512];  /* own thread: what to log when a fault ends the VM */
+	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
+	struct arch_vcpu *arch;
+};
+
+struct vm {
+	const struct options *opts;
+	int kvm_fd;
+	int vm_fd;
+	struct guest_memory mem;
+	struct bus pio; /* port I/O (x86; empty elsewhere) */
+	struct bus mmio;
+	int ncpus;
+	struct vcpu *vcpus;
+	struct vm_debug *debug;
+	struct console *console;
+	struct image_layout layout; /* where the kernel's headers put virtual addresses */
+	struct power power;	    /* handed to devices: off, reset, panic, debug exit */
+	struct arch_vm *arch;
+	int sig_fd;		/* signalfd of what ends the VM, or -1; the caller of vm_run() sets and owns it */
+	int end_fd;		/* eventfd: the VM ends, exit_status is set */
+	atomic_int exit_status; /* -1 until vm_exit() */
+};
+
+/* An open /dev/kvm of the right version, or -errno with one line logged. Any thread. */
+int kvm_open(void);
+
+/*
+ * vmm/vm.c, main thread. vm_create: /dev/kvm to loaded image and created vCPUs, nothing running. Returns 0 or an
+ * enum exit_status with one line logged; vm_destroy undoes whatever was done, also after a failed create.
+ */
+int vm_create(struct vm *vm, const struct options *opts);
+void vm_destroy(struct vm *vm);
+/* Start the vCPU threads, wait until the VM ends, join them. Returns the exit status. */
+int vm_run(struct vm *vm);
+/* Any thread, also from vCPU threads and device callbacks; never blocks. The first status wins. */
+void vm_exit(struct vm *vm, int status);
+/* Raise or lower an interrupt line (KVM_IRQ_LINE). Any thread. */
+void vm_irq(struct vm *vm, unsigned gsi, int level);
+
+/* vmm/vcpu.c */
+int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id); /* main thread; 0 or -errno, logged */
+int vcpu_start(struct vcpu *vcpu);			   /* main thread; 0 or -errno, logged */
+void vcpu_kick(struct vcpu *vcpu);			   /* any thread; KVM_RUN returns soon or does not start */
+void vcpu_destroy(struct vcpu *vcpu);			   /* main thread, its thread has been joined or never was */
+/* Called from a device: the vCPU of this thread stops with that (or ends the VM) once the access is done. */
+void vcpu_panic(struct vm *vm);
+/*
+ * Own thread. Let KVM finish a half-done access, so that the registers are whole; further accesses that this leads to
+ * are served. A debug stop that it ends in goes to *late (else kind is VM_STOP_NONE). 0, 1 (a debug exit that is no
+ * news), or -errno.
+ */
+int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late);
+int vcpu_signal_init(void); /* install the kick handler; once, main thread */
+
+/* Fills the machine operations that vm_debug works on (vmm/vm_debug_ops.c). */
+struct vm_debug_machine vm_debug_machine(struct vm *vm);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * One-line messages on stderr, prefixed "minivmm: ". Any thread; one write()
+ * per message, so lines of several threads do not mix. While the console has
+ * the terminal raw, "\n" is written as "\r\n".
+ */
+#ifndef VMM_LOG_H
+#define VMM_LOG_H
+
+#include <stdbool.h>
+
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "minivmm: warning: " */
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* only with --verbose */
+void log_set_verbose(bool on);
+void log_set_raw_tty(bool on);
+
+#endif

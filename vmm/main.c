@@ -1,0 +1,177 @@
+/* The process: options in, exit status out, and everything undone in between. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "gdb/server.h"
+#include "gdb/target_vm.h"
+#include "vmm/cli.h"
+#include "vmm/console.h"
+#include "vmm/exit_status.h"
+#include "vmm/kvm.h"
+#include "vmm/log.h"
+
+/*
+ * Signals that end the VM. While it is being made they only cut a wait for a pipe short and are remembered here;
+ * once it runs they are blocked everywhere and come through a signalfd.
+ */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+/* What kills the process shall not leave a raw terminal behind. */
+static void on_fatal(int sig)
+{
+	console_restore_tty();
+	raise(sig); /* its action is the default one again; taken when this returns */
+}
+
+static void signal_set_action(int sig, void (*handler)(int), int flags)
+{
+	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(sig, &sa, NULL);
+}
+
+/* A shell starts background jobs, nohup its child, with these ignored: that stays so. */
+static bool signal_is_ignored(int sig)
+{
+	struct sigaction sa;
+
+	return !sigaction(sig, NULL, &sa) && sa.sa_handler == SIG_IGN;
+}
+
+static void signals_init(sigset_t *ending, const struct options *opts)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGQUIT, SIGALRM,
+		SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF};
+	static const int end[] = {SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		signal_set_action(fatal[i], on_fatal, (int)SA_RESETHAND);
+	signal_set_action(SIGPIPE, SIG_IGN, 0);
+	signal_set_action(SIGXFSZ, SIG_IGN, 0);
+	/* gdb's Ctrl-C goes to the whole foreground: to gdb, which tells the stub, and to us, who are its pipe. */
+	if (opts->gdb && !strcmp(opts->gdb, "stdio"))
+		signal_set_action(SIGINT, SIG_IGN, 0);
+	sigemptyset(ending);
+	for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++) {
+		if (signal_is_ignored(end[i]))
+			continue;
+		signal_set_action(end[i], on_interrupt, 0);
+		sigaddset(ending, end[i]);
+	}
+}
+
+static int probe_host(void)
+{
+	int fd = kvm_open(), err;
+
+	if (fd < 0)
+		return STATUS_HOST;
+	err = arch_probe_host(fd);
+	close(fd);
+	return err ? STATUS_HOST : STATUS_OK;
+}
+
+struct debugger {
+	struct target_vm *target;
+	struct gdb_server *server;
+};
+
+static int debugger_open(struct debugger *dbg, struct vm *vm)
+{
+	struct gdb_service service;
+
+	if (!vm->opts->gdb)
+		return 0;
+	dbg->target = target_vm_new(vm->debug);
+	if (!dbg->target) {
+		log_error("out of memory");
+		return -ENOMEM;
+	}
+	service = target_vm_service(dbg->target);
+	return gdb_server_open(&dbg->server, vm->opts->gdb, &service);
+}
+
+static void debugger_close(struct debugger *dbg)
+{
+	gdb_server_close(dbg->server);
+	if (dbg->target)
+		target_vm_free(dbg->target);
+}
+
+/* The VM exists; give it its debugger and terminal, run it. */
+static int run(struct vm *vm)
+{
+	struct debugger dbg = {NULL, NULL};
+	int status = STATUS_HOST;
+
+	if (debugger_open(&dbg, vm))
+		goto out;
+	if (console_start(vm->console))
+		goto out;
+	if (dbg.server && gdb_server_start(dbg.server)) {
+		log_error("cannot start the debugger's thread");
+		goto out;
+	}
+	status = vm_run(vm);
+out:
+	debugger_close(&dbg);
+	return status;
+}
+
+static int create_and_run(const struct options *opts, const sigset_t *ending)
+{
+	struct vm vm;
+	int status = vm_create(&vm, opts);
+
+	/* From here on there are sockets to unlink and a terminal to restore: no signal may take a short cut. */
+	sigprocmask(SIG_BLOCK, ending, NULL);
+	if (interrupted) {
+		status = STATUS_ENDED;
+	} else if (!status) {
+		vm.sig_fd = signalfd(-1, ending, SFD_CLOEXEC | SFD_NONBLOCK);
+		if (vm.sig_fd < 0) {
+			log_error("cannot create a signalfd: %s", strerror(errno));
+			status = STATUS_HOST;
+		} else {
+			status = run(&vm);
+			close(vm.sig_fd);
+		}
+	}
+	vm_destroy(&vm);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opts;
+	sigset_t ending;
+
+	switch (cli_parse(&opts, argc, argv)) {
+	case CLI_DONE:
+		return STATUS_OK;
+	case CLI_BAD:
+		return STATUS_USAGE;
+	case CLI_RUN:
+		break;
+	}
+	log_set_verbose(opts.verbose);
+	if (opts.probe_host)
+		return probe_host();
+	signals_init(&ending, &opts);
+	if (vcpu_signal_init()) {
+		log_error("cannot install a signal handler: %s", strerror(errno));
+		return STATUS_HOST;
+	}
+	return create_and_run(&opts, &ending);
+}

@@ -1,0 +1,403 @@
+/*
+ * One vCPU: its thread, its exits, and how others get it out of KVM_RUN.
+ *
+ * Kicks. vm_debug sets its flag, then calls vcpu_kick(), whose signal sets run->immediate_exit. Wherever the signal
+ * lands, KVM_RUN comes back with EINTR or does not start. The thread then clears immediate_exit *before* the
+ * checkpoint looks at vm_debug's flag: whoever set it earlier is seen, whoever sets it later sends a new signal.
+ */
+#include "vmm/kvm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "vmm/exit_status.h"
+#include "vmm/log.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+static __thread struct vcpu *vcpu_self;
+
+/* ---- kicks ---- */
+
+static void on_kick(int sig)
+{
+	struct vcpu *vcpu = vcpu_self;
+
+	(void)sig;
+	if (vcpu)
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+}
+
+int vcpu_signal_init(void)
+{
+	struct sigaction sa = {.sa_handler = on_kick};
+
+	sigemptyset(&sa.sa_mask);
+	return sigaction(KICK_SIGNAL, &sa, NULL) ? -errno : 0;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	/* No kick is saved because another is under way: finishing an access may have swallowed that one. Not in its
+	 * loop: it has yet to pass its first checkpoint, or has passed its last. */
+	if (atomic_load(&vcpu->in_run))
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+/* ---- KVM_RUN ---- */
+
+static int vcpu_enter(struct vcpu *vcpu)
+{
+	vcpu->io_pending = false;
+	return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+}
+
+static void access_bus(const struct bus *bus, uint64_t addr, unsigned size, uint8_t *data, bool write)
+{
+	/* A device access that was split at a page's end may have any length; the bus takes powers of two. */
+	unsigned step = size & (size - 1) ? 1 : size;
+
+	for (unsigned i = 0; i < size; i += step) {
+		if (write)
+			bus_write(bus, addr + i, step, data + i);
+		else
+			bus_read(bus, addr + i, step, data + i);
+	}
+}
+
+static void vcpu_access(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	struct vm *vm = vcpu->vm;
+
+	if (run->exit_reason == KVM_EXIT_MMIO) {
+		access_bus(&vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.data, run->mmio.is_write);
+	} else {
+		uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+		for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
+			access_bus(&vm->pio, run->io.port, run->io.size, data, run->io.direction == KVM_EXIT_IO_OUT);
+	}
+	vcpu->io_pending = true;
+}
+
+int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
+{
+	int ret;
+
+	late->kind = VM_STOP_NONE;
+	while (vcpu->io_pending) {
+		vcpu->run->immediate_exit = 1;
+		ret = vcpu_enter(vcpu);
+		/* May swallow a kick; every caller goes on to a checkpoint, which looks again. */
+		vcpu->run->immediate_exit = 0;
+		if (ret == -EINTR || ret == -EAGAIN)
+			return 0;
+		if (ret)
+			return ret;
+		switch (vcpu->run->exit_reason) {
+		case KVM_EXIT_IO:
+		case KVM_EXIT_MMIO:
+			vcpu_access(vcpu);
+			break;
+		case KVM_EXIT_DEBUG:
+			return arch_debug_cause(vcpu, late);
+		case KVM_EXIT_INTR:
+			return 0;
+		default:
+			vcpu->exit_held = true;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* ---- faults ---- */
+
+/*
+ * The vCPU cannot go on. With a debugger attached it stops here; resumed, it ends the VM (status_resumed) or, where
+ * that is 0 because the debugger may have repaired what was wrong, simply runs again. Without one the VM ends.
+ */
+static void vcpu_fault(struct vcpu *vcpu, const char *what, int status, int status_resumed)
+{
+	struct vm *vm = vcpu->vm;
+	uint64_t pc;
+	int n;
+
+	arch_regs_fetch(vcpu);
+	pc = arch_pc(vcpu);
+	n = snprintf(vcpu->fault, sizeof(vcpu->fault), "vCPU %d: %s\n", vcpu->id, what);
+	/* The exit that a panic came with is an ordinary access and explains nothing. */
+	if (status == STATUS_PANIC)
+		snprintf(vcpu->fault + n, sizeof(vcpu->fault) - (size_t)n, "pc 0x%" PRIx64, pc);
+	else
+		arch_vcpu_describe(vcpu, vcpu->fault + n, sizeof(vcpu->fault) - (size_t)n);
+	if (vm_debug_fault(vm->debug, vcpu->id, pc, vcpu->fault)) {
+		vcpu->fault_status = status_resumed;
+		return;
+	}
+	/* A VM that is ending anyway has nothing to say, e.g. about a reset done by a triple fault. */
+	if (atomic_load(&vm->exit_status) < 0)
+		log_error("%s", vcpu->fault);
+	vm_exit(vm, status);
+}
+
+static void vcpu_unrecoverable(struct vcpu *vcpu, const char *why)
+{
+	vcpu_fault(vcpu, why, STATUS_KVM_EXIT, 0);
+}
+
+void vcpu_panic(struct vm *vm)
+{
+	if (vcpu_self) {
+		vcpu_self->panicked = true;
+	} else {
+		log_error("the guest reported a panic");
+		vm_exit(vm, STATUS_PANIC);
+	}
+}
+
+/* ---- exits ---- */
+
+static void vcpu_trap(struct vcpu *vcpu, const struct vm_stop *stop)
+{
+	if (vm_debug_trap(vcpu->vm->debug, vcpu->id, stop) == VM_TRAP_FOREIGN && arch_inject_break(vcpu))
+		vcpu_unrecoverable(vcpu, "the guest's own breakpoint instruction could not be given back to it");
+}
+
+static void vcpu_debug_exit(struct vcpu *vcpu)
+{
+	struct vm_stop stop = {.kind = VM_STOP_NONE};
+	int ret = arch_debug_cause(vcpu, &stop);
+
+	if (ret < 0)
+		vcpu_unrecoverable(vcpu, "a debug exit that makes no sense");
+	else if (ret == 0 && stop.kind != VM_STOP_NONE)
+		vcpu_trap(vcpu, &stop);
+}
+
+static void vcpu_swbreak(struct vcpu *vcpu)
+{
+	struct vm_stop stop = {.kind = VM_STOP_SWBREAK};
+
+	arch_regs_fetch(vcpu);
+	stop.pc = arch_pc(vcpu);
+	vcpu_trap(vcpu, &stop);
+}
+
+/*
+ * An access while stepping: some KVMs report the end of the step when the access is finished, others leave only the
+ * finished access, and would step the next instruction as well.
+ */
+static void vcpu_io_stepped(struct vcpu *vcpu)
+{
+	struct vm_stop stop;
+	int ret = vcpu_finish_io(vcpu, &stop);
+
+	if (ret < 0) {
+		vcpu_unrecoverable(vcpu, "an access to a device could not be finished");
+		return;
+	}
+	if (ret == 1 || vcpu->exit_held)
+		return;
+	if (stop.kind == VM_STOP_NONE) {
+		arch_regs_fetch(vcpu);
+		stop = (struct vm_stop){.kind = VM_STOP_STEPPED, .pc = arch_pc(vcpu)};
+	}
+	vcpu_trap(vcpu, &stop);
+}
+
+static void vcpu_io_exit(struct vcpu *vcpu)
+{
+	struct vm_stop late;
+
+	vcpu_access(vcpu);
+	if (vcpu->panicked) {
+		vcpu->panicked = false;
+		vcpu_finish_io(vcpu, &late);
+		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
+	} else if (vcpu->stepping) {
+		vcpu_io_stepped(vcpu);
+	}
+}
+
+static void vcpu_system_event(struct vcpu *vcpu)
+{
+	uint32_t type = vcpu->run->system_event.type;
+
+	if (type == KVM_SYSTEM_EVENT_SHUTDOWN || type == KVM_SYSTEM_EVENT_RESET)
+		vm_exit(vcpu->vm, STATUS_OK);
+	else if (type == KVM_SYSTEM_EVENT_CRASH)
+		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
+	else
+		vcpu_unrecoverable(vcpu, "a system event that is not known here");
+}
+
+static void vcpu_other_exit(struct vcpu *vcpu)
+{
+	switch (arch_vcpu_exit(vcpu)) {
+	case ARCH_EXIT_HANDLED:
+		break;
+	case ARCH_EXIT_SWBREAK:
+		vcpu_swbreak(vcpu);
+		break;
+	case ARCH_EXIT_UNKNOWN:
+		vcpu_unrecoverable(vcpu, "KVM cannot go on");
+		break;
+	}
+}
+
+static void vcpu_handle_exit(struct vcpu *vcpu)
+{
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_IO:
+	case KVM_EXIT_MMIO:
+		vcpu_io_exit(vcpu);
+		break;
+	case KVM_EXIT_INTR:
+		break;
+	case KVM_EXIT_DEBUG:
+		vcpu_debug_exit(vcpu);
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		vcpu_fault(vcpu, "the guest shut this CPU down", STATUS_TRIPLE_FAULT, STATUS_TRIPLE_FAULT);
+		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		vcpu_system_event(vcpu);
+		break;
+	default:
+		vcpu_other_exit(vcpu);
+		break;
+	}
+}
+
+/* ---- the thread ---- */
+
+static void vcpu_run_once(struct vcpu *vcpu)
+{
+	struct vm_stop stop;
+	char what[80];
+	int ret = 0;
+
+	if (vcpu->stepping && !vcpu->exit_held && arch_step_alone(vcpu, &stop)) {
+		vcpu_trap(vcpu, &stop);
+		return;
+	}
+	if (vcpu->exit_held)
+		vcpu->exit_held = false;
+	else
+		ret = vcpu_enter(vcpu);
+	/* EAGAIN: a vCPU that waits to be started was woken, there is no exit to look at. It has slept, not spun. */
+	if (ret == -EINTR || ret == -EAGAIN) {
+		vcpu->run->immediate_exit = 0;
+	} else if (ret) {
+		snprintf(what, sizeof(what), "KVM_RUN: %s", strerror(-ret));
+		vcpu_unrecoverable(vcpu, what);
+	} else {
+		vcpu_handle_exit(vcpu);
+	}
+}
+
+static void vcpu_loop(struct vcpu *vcpu)
+{
+	struct vm_debug *debug = vcpu->vm->debug;
+
+	for (;;) {
+		if (!vm_debug_checkpoint(debug, vcpu->id))
+			return;
+		if (vcpu->fault_status) {
+			log_error("%s", vcpu->fault);
+			vm_exit(vcpu->vm, vcpu->fault_status);
+			vcpu->fault_status = 0;
+			continue;
+		}
+		vcpu_run_once(vcpu);
+	}
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	char name[16];
+	sigset_t kick;
+
+	snprintf(name, sizeof(name), "vcpu%d", vcpu->id);
+	pthread_setname_np(pthread_self(), name);
+	vcpu_self = vcpu;
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	atomic_store(&vcpu->in_run, true);
+	if (arch_vcpu_reset(vcpu))
+		vm_exit(vcpu->vm, STATUS_HOST);
+	else
+		vcpu_loop(vcpu);
+	atomic_store(&vcpu->in_run, false);
+	vm_debug_gone(vcpu->vm->debug, vcpu->id);
+	vcpu_self = NULL;
+	return NULL;
+}
+
+int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id)
+{
+	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	void *run;
+	int err;
+
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (unsigned long)id);
+	if (vcpu->fd < 0 || size < 0) {
+		err = -errno;
+		log_error("cannot create vCPU %d: %s", id, strerror(-err));
+		return err;
+	}
+	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED) {
+		err = -errno;
+		log_error("cannot map vCPU %d: %s", id, strerror(-err));
+		return err;
+	}
+	vcpu->run = run;
+	vcpu->run_size = (size_t)size;
+	return arch_vcpu_init(vcpu);
+}
+
+int vcpu_start(struct vcpu *vcpu)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+	sigset_t block, old;
+	int err;
+
+	/* The thread is born deaf to what is the main thread's to hear; it opens up for kicks itself. */
+	sigfillset(&block);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&block, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &block, &old);
+	err = pthread_create(&vcpu->thread, NULL, vcpu_main, vcpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		log_error("cannot create the thread of vCPU %d: %s", vcpu->id, strerror(err));
+	else
+		vcpu->started = true;
+	return -err;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->arch)
+		arch_vcpu_free(vcpu);
+	if (vcpu->run)
+		munmap(vcpu->run, vcpu->run_size);
+	vcpu->run = NULL;
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	vcpu->fd = -1;
+}

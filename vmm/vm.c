@@ -1,0 +1,271 @@
+#include "vmm/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "vmm/console.h"
+#include "vmm/exit_status.h"
+#include "vmm/log.h"
+
+/* ---- ways to end, and other calls from below ---- */
+
+void vm_exit(struct vm *vm, int status)
+{
+	uint64_t one = 1;
+	int none = -1;
+
+	if (!atomic_compare_exchange_strong(&vm->exit_status, &none, status))
+		return;
+	vm_debug_exit(vm->debug, status);
+	while (write(vm->end_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static void vm_power_event(void *ctx, enum power_event event, unsigned value)
+{
+	struct vm *vm = ctx;
+
+	switch (event) {
+	case POWER_OFF:
+		log_info("the guest powered off");
+		vm_exit(vm, STATUS_OK);
+		break;
+	case POWER_RESET:
+		log_info("the guest rebooted");
+		vm_exit(vm, STATUS_OK);
+		break;
+	case POWER_PANIC:
+		vcpu_panic(vm);
+		break;
+	case POWER_DEBUG_EXIT:
+		/* Only eight bits of it reach the parent; it stays odd. */
+		vm_exit(vm, (int)((value << 1 | 1) & 0xff));
+		break;
+	}
+}
+
+static void vm_console_quit(void *ctx)
+{
+	vm_exit(ctx, STATUS_ENDED);
+}
+
+static void vm_console_break(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (vm_debug_attached(vm->debug))
+		vm_debug_pause(vm->debug);
+	else
+		log_error("no debugger is attached%s", vm->opts->gdb ? "" : " (--gdb)");
+}
+
+void vm_irq(struct vm *vm, unsigned gsi, int level)
+{
+	struct kvm_irq_level irq = {.irq = gsi, .level = (uint32_t)level};
+
+	if (ioctl(vm->vm_fd, KVM_IRQ_LINE, &irq))
+		log_warn("interrupt line %u: %s", gsi, strerror(errno));
+}
+
+/* ---- creation ---- */
+
+int kvm_open(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), err = errno, version;
+
+	if (fd < 0) {
+		if (err == EACCES || err == EPERM)
+			log_error(
+				"/dev/kvm: no permission; add yourself to its group (usermod -aG kvm NAME) or be root");
+		else if (err == ENOENT || err == ENXIO || err == ENODEV)
+			log_error("/dev/kvm: not there; load the host's kvm module, or enable virtualisation in its "
+				  "firmware");
+		else
+			log_error("/dev/kvm: %s", strerror(err));
+		return -err;
+	}
+	version = ioctl(fd, KVM_GET_API_VERSION, 0);
+	if (version == KVM_API_VERSION && ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) > 0)
+		return fd;
+	if (version == KVM_API_VERSION)
+		log_error("/dev/kvm: this kernel's KVM is too old, Linux 4.11 or later is needed");
+	else
+		log_error("/dev/kvm: API version %d, %d is needed", version, KVM_API_VERSION);
+	close(fd);
+	return -ENOTSUP;
+}
+
+static int vm_check_cpus(struct vm *vm)
+{
+	int max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+	if (max <= 0)
+		max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
+	if (max <= 0)
+		max = 4; /* what KVM's documentation says to assume then */
+	if (vm->ncpus <= max)
+		return 0;
+	log_error("--cpus %d: this host's KVM gives a guest %d at most", vm->ncpus, max);
+	return -EINVAL;
+}
+
+/* The bare VM and its RAM. Memory comes first: registering it is 30 times slower once there is an irqchip. */
+static int vm_create_machine(struct vm *vm)
+{
+	int err;
+
+	vm->kvm_fd = kvm_open();
+	if (vm->kvm_fd < 0)
+		return STATUS_HOST;
+	if (vm_check_cpus(vm))
+		return STATUS_HOST;
+	do
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0UL);
+	while (vm->vm_fd < 0 && errno == EINTR);
+	if (vm->vm_fd < 0) {
+		log_error("/dev/kvm: cannot create a VM: %s", strerror(errno));
+		return STATUS_HOST;
+	}
+	err = arch_ram_layout(vm->opts->mem_size, vm->mem.range, MEM_RANGES_MAX);
+	if (err < 0)
+		return STATUS_USAGE;
+	vm->mem.n = err;
+	if (memory_init(&vm->mem, vm->vm_fd))
+		return STATUS_HOST;
+	err = arch_vm_init(vm);
+	if (err == -EINVAL && vm->opts->cpu_features)
+		return STATUS_USAGE;
+	return err ? STATUS_HOST : 0;
+}
+
+static int vm_create_vcpus(struct vm *vm)
+{
+	vm->vcpus = calloc((size_t)vm->ncpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus) {
+		log_error("out of memory");
+		return STATUS_HOST;
+	}
+	for (int i = 0; i < vm->ncpus; i++)
+		vm->vcpus[i].fd = -1;
+	for (int i = 0; i < vm->ncpus; i++)
+		if (vcpu_create(&vm->vcpus[i], vm, i))
+			return STATUS_HOST;
+	return arch_vm_ready(vm) ? STATUS_HOST : 0;
+}
+
+static int vm_create_debug(struct vm *vm)
+{
+	struct vm_debug_machine machine = vm_debug_machine(vm);
+
+	vm->debug = vm_debug_new(&machine, vm->opts->gdb && !vm->opts->gdb_attach);
+	if (vm->debug)
+		return 0;
+	log_error("out of memory");
+	return STATUS_HOST;
+}
+
+static int vm_create_board(struct vm *vm)
+{
+	struct console_hooks hooks = {.quit = vm_console_quit, .debug_break = vm_console_break, .ctx = vm};
+
+	if (console_open(&vm->console, vm->opts->serial, &hooks))
+		return STATUS_HOST;
+	return arch_board_init(vm) ? STATUS_HOST : 0;
+}
+
+int vm_create(struct vm *vm, const struct options *opts)
+{
+	int status;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->opts = opts;
+	vm->ncpus = opts->ncpus;
+	vm->kvm_fd = vm->vm_fd = vm->sig_fd = -1;
+	vm->power = (struct power){.event = vm_power_event, .ctx = vm};
+	atomic_init(&vm->exit_status, -1);
+	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->end_fd < 0) {
+		log_error("cannot create an eventfd: %s", strerror(errno));
+		return STATUS_HOST;
+	}
+	status = vm_create_machine(vm);
+	if (!status)
+		status = vm_create_board(vm);
+	if (!status && arch_load(vm))
+		status = STATUS_IMAGE;
+	if (!status)
+		status = vm_create_vcpus(vm);
+	if (!status)
+		status = vm_create_debug(vm);
+	return status;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	/* The console's thread calls into devices, and they are freed with vm->arch. */
+	console_close(vm->console);
+	vm->console = NULL;
+	vm_debug_free(vm->debug);
+	vm->debug = NULL;
+	for (int i = 0; vm->vcpus && i < vm->ncpus; i++)
+		vcpu_destroy(&vm->vcpus[i]);
+	free(vm->vcpus);
+	vm->vcpus = NULL;
+	if (vm->arch)
+		arch_vm_free(vm);
+	memory_free(&vm->mem);
+	if (vm->vm_fd >= 0)
+		close(vm->vm_fd);
+	if (vm->kvm_fd >= 0)
+		close(vm->kvm_fd);
+	if (vm->end_fd >= 0)
+		close(vm->end_fd);
+}
+
+/* ---- running ---- */
+
+static void vm_wait(struct vm *vm)
+{
+	struct pollfd fds[] = {{.fd = vm->end_fd, .events = POLLIN}, {.fd = vm->sig_fd, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	while (atomic_load(&vm->exit_status) < 0) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+			log_error("poll: %s", strerror(errno));
+			vm_exit(vm, STATUS_HOST);
+		} else if (fds[1].revents && read(vm->sig_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+			log_info("ended by signal %u", info.ssi_signo);
+			vm_exit(vm, STATUS_ENDED);
+		}
+	}
+}
+
+int vm_run(struct vm *vm)
+{
+	for (int i = 0; i < vm->ncpus; i++) {
+		if (vcpu_start(&vm->vcpus[i])) {
+			vm_exit(vm, STATUS_HOST);
+			break;
+		}
+	}
+	arch_vm_started(vm);
+	vm_wait(vm);
+	for (int i = 0; i < vm->ncpus; i++) {
+		struct vcpu *vcpu = &vm->vcpus[i];
+
+		if (!vcpu->started)
+			continue;
+		vcpu_kick(vcpu);
+		pthread_join(vcpu->thread, NULL);
+		vcpu->started = false;
+	}
+	return atomic_load(&vm->exit_status);
+}
