@@ -7,7 +7,7 @@ ARCH ?= $(HOST_ARCH)
 O ?= build
 B := $(O)/$(ARCH)
 
-CC := $(CROSS_COMPILE)$(if $(filter default undefined,$(origin CC)),gcc,$(CC))
+override CC := $(CROSS_COMPILE)$(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 OBJCOPY := $(CROSS_COMPILE)objcopy
 STRIP := $(CROSS_COMPILE)strip
 CLANG ?= clang
@@ -20,7 +20,7 @@ ALL_LDFLAGS = -pthread $(if $(STATIC),-static) $(LDFLAGS)
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 
-SRCS := $(wildcard vmm/*.c gdb/*.c devices/*.c arch/$(ARCH)/*.c)
+SRCS := $(wildcard vmm/*.c gdb/*.c devices/*.c arch/*.c arch/$(ARCH)/*.c)
 LIBSRCS := $(filter-out vmm/main.c,$(SRCS))
 DEMO := $(B)/guests/demo.elf
 BIN := $(B)/minivmm$(if $(STATIC),-static)
@@ -52,7 +52,7 @@ $(BIN): $(call objs,obj,$(SRCS))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS)
 
-$(B)/%/lib.a:
+$(B)/%/lib.a $(B)/%/arm64.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(foreach v,obj san tsan fuzz,$(eval $(B)/$(v)/lib.a: $(call objs,$(v),$(LIBSRCS))))
@@ -61,15 +61,21 @@ $(foreach v,obj san tsan fuzz,$(eval $(B)/$(v)/lib.a: $(call objs,$(v),$(LIBSRCS
 include guests/guests.mk
 
 # --- tests: every tests/unit/*.c and tests/fake/*.c is one program that speaks TAP ---
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+# Those of another ISA (*_x86, *_arm64) are left out, except that arm64's pure code is tested on any host.
+FOREIGN_TESTS := $(if $(filter-out x86_64,$(ARCH)),%_x86)
+UNIT_TESTS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c)))
 FAKE_TESTS := $(patsubst tests/fake/%.c,$(B)/tests/fake/%,$(wildcard tests/fake/test_*.c))
 FAKE_LIB := $(patsubst %.c,$(B)/tsan/%.o,$(filter-out $(wildcard tests/fake/test_*.c),$(wildcard tests/fake/*.c)))
-FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)))
+ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c)
+$(foreach v,san fuzz,$(eval $(B)/$(v)/arm64.a: $(patsubst %.c,$(B)/$(v)/%.o,$(ARM64_PURE))))
 
+$(filter %_arm64,$(UNIT_TESTS)): $(B)/tests/unit/%: $(B)/san/arm64.a
+$(filter %_arm64,$(FUZZERS)): $(B)/tests/fuzz/%: $(B)/fuzz/arm64.a
 $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
-	$(Q)$(CC) $(SAN) -o $@ $^ -pthread
+	$(Q)$(CC) $(SAN) -o $@ $(sort $(filter %.o,$^)) $(filter %arm64.a,$^) $(filter %lib.a,$^) -pthread
 $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -77,14 +83,19 @@ $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan
 $(FUZZERS): $(B)/tests/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
-	$(Q)$(CLANG) $(FUZZ) -fsanitize=fuzzer -o $@ $^ -pthread
+	$(Q)$(CLANG) $(FUZZ) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %arm64.a,$^) $(filter %lib.a,$^) -pthread
 
-# What the test layers run on; the runner itself decides what to do with it.
-check-programs: $(BIN) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests
+# What the nested layer runs inside its outer machines, for both ISAs where the host is x86_64.
+ARM64_B := $(O)/arm64
+ARM64_CROSS ?= $(if $(filter arm64,$(HOST_ARCH)),,aarch64-linux-gnu-)
+nested-programs: guests
 	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
+	$(Q)$(if $(filter x86_64,$(ARCH)),$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=$(ARM64_CROSS) CC=gcc STATIC=1 $(ARM64_B)/minivmm-static guests)
+# What the test layers run on; the runner itself decides what to do with it.
+check-programs: $(BIN) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
 
 SETUP = BUILD=$(abspath $(B)) sh tests/setup.sh
-RUN_TESTS = ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) SRC=$(CURDIR) BUILD=$(abspath $(B)) MINIVMM=$(abspath $(B))/minivmm tests/run
+RUN_TESTS = ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) SRC=$(CURDIR) BUILD=$(abspath $(B)) BUILD_ARM64=$(abspath $(ARM64_B)) MINIVMM=$(abspath $(B))/minivmm tests/run
 check:
 	$(Q)$(SETUP) all
 	$(Q)$(MAKE) --no-print-directory check-programs
@@ -94,8 +105,8 @@ check-unit: $(UNIT_TESTS) $(FAKE_TESTS) $(BIN)
 check-kvm: $(BIN) guests
 	$(Q)$(RUN_TESTS) kvm
 check-nested: $(BIN) guests
-	$(Q)$(SETUP) nested
-	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
+	$(Q)$(SETUP) nested arm64
+	$(Q)$(MAKE) --no-print-directory nested-programs
 	$(Q)$(RUN_TESTS) nested
 fuzz: $(FUZZERS)
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
@@ -119,6 +130,6 @@ install: $(BIN)
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs check-unit check-kvm check-nested fuzz bench run lint install clean guests
+.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz bench run lint install clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

@@ -22,6 +22,11 @@ extern const struct arch_desc arch_desc;
 
 /* ---- set-up, main thread, in this order ---- */
 
+/*
+ * What KVM_CREATE_VM wants as its argument for a VM with this much RAM. -EINVAL: this host's guests cannot have so much.
+ */
+int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
+
 /* Where `size` bytes of RAM go in the guest-physical map. Returns the number of ranges (<= max), or -EINVAL. */
 int arch_ram_layout(uint64_t size, struct mem_range *ranges, int max);
 

@@ -4,6 +4,8 @@ GUEST_CC := $(CC)
 GUEST_CFLAGS := -std=gnu11 $(WARN) -Og -g -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer -mgeneral-regs-only -I. -MMD -MP
 GUEST_CFLAGS_x86_64 := -mno-red-zone -mcmodel=kernel
+# Before the MMU is on there are no unaligned accesses, and never a libgcc.
+GUEST_CFLAGS_arm64 := -mstrict-align -mno-outline-atomics
 GUEST_LDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 GUEST_CFLAGS_ARCH = $(GUEST_CFLAGS) $(GUEST_CFLAGS_$(ARCH))
 
@@ -16,7 +18,7 @@ $(B)/guests/obj/%.o: guests/%.S
 	@mkdir -p $(dir $@)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS_ARCH) -c -o $@ $<
 
-PLATFORM_OBJS := $(B)/guests/obj/$(ARCH)/start.o $(B)/guests/obj/$(ARCH)/platform.o
+PLATFORM_OBJS := $(patsubst guests/%,$(B)/guests/obj/%.o,$(basename $(wildcard guests/$(ARCH)/*.[cS])))
 
 # The demo, and one program per guests/tests/NAME.c on the same platform.
 PLATFORM_GUESTS := demo $(patsubst guests/tests/%.c,tests/%,$(wildcard guests/tests/*.c))

@@ -13,7 +13,7 @@ next
 next
 step
 finish
-info registers rip rsp eflags cr3
+info registers pc sp
 print cpus[0]
 x/4i $pc
 x/2gx &counter

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Boots the built-in guest with a debugger's socket, plays guests/session.gdb against it and shows the transcript.
-# MINIVMM: the program. DEMO: the guest's ELF file with its symbols.
+# MINIVMM: the program. DEMO: the guest's ELF file with its symbols. GDB: a gdb that knows its ISA.
 set -u
 dir=$(mktemp -d "${TMPDIR:-/tmp}/minivmm-run.XXXXXX") || exit 1
 vmm=
@@ -28,8 +28,9 @@ while [ ! -S "$sock" ]; do
 	fi
 	sleep 0.05
 done
-echo "\$ gdb $DEMO -ex 'target remote $sock'"
-timeout 20 gdb -q -nx -batch -ex "set \$sock = \"$sock\"" -ex 'set trace-commands on' -x guests/session.gdb "$DEMO" \
+gdb=${GDB:-gdb}
+echo "\$ $gdb $DEMO -ex 'target remote $sock'"
+timeout 20 "$gdb" -q -nx -batch -ex "set \$sock = \"$sock\"" -ex 'set trace-commands on' -x guests/session.gdb "$DEMO" \
 	>"$dir/transcript" 2>&1 </dev/null
 gdb_status=$?
 cat "$dir/transcript"

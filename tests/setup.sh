@@ -4,8 +4,9 @@
 #
 #	tests/setup.sh [--cache DIR] [--packages] [LAYER...]
 #
-# Layers: gdb kvm nested (QEMU and Bochs) fuzz arm64, or all but arm64: all.
-# DIR (default $BUILD/tests/cache, BUILD defaults to build/x86_64) gets
+# Layers: gdb kvm nested (QEMU and Bochs) fuzz arm64 (to build and test arm64,
+# in QEMU), or what this host can use of them: all. DIR (default
+# $BUILD/tests/cache, BUILD defaults to build/ and this host's ISA) gets
 # Debian's kernels, unpacked there and never installed:
 #
 #	linux-amd64/vmlinuz       as packaged (bzImage)
@@ -14,7 +15,7 @@
 #	linux-amd64/vmlinux.debug the debug package's, with types and lines
 #	linux-amd64/modules/      the modules
 #	linux-amd64/release       the kernel's version; written last
-#	linux-arm64/              the same (vmlinuz is an Image)
+#	linux-arm64/              the same (vmlinuz is an Image; vmlinux has symbols)
 #	busybox-arm64             static busybox for arm64
 #	bochs/                    see setup-bochs.sh
 #
@@ -27,8 +28,13 @@
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${BUILD:-$(dirname "$here")/build/x86_64}/tests/cache
-layers= packages_only= missing= want= work= new= failed=0
+host=$(uname -m)
+[ "$host" != aarch64 ] || host=arm64
+cache=${BUILD:-$(dirname "$here")/build/$host}/tests/cache
+# QEMU and Bochs nest this ISA and the other one; the layer arm64 is a nest on any host
+nests="nested bochs arm64" arm64_tools=aarch64-linux-gnu-
+[ "$host" != arm64 ] || nests=arm64 arm64_tools=
+layers= packages_only= missing= want= work= view= jobs= failed=0
 
 say() { echo "tests/setup.sh: $*" >&2; }
 fail() { say "$*"; failed=1; }
@@ -42,7 +48,11 @@ usage() {
 	exit 2
 }
 
-cleanup() { rm -rf ${work:+"$work"} ${new:+"$new"}; }
+cleanup() {
+	[ -z "$jobs" ] || kill $jobs 2>/dev/null
+	wait
+	rm -rf ${work:+"$work"} "$cache"/*.new.$$
+}
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -75,13 +85,15 @@ check_packages() {
 	fi
 	if wants_layer fuzz; then
 		have clang || need clang clang
-		fuzzer=$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null)
+		fuzzer=$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a" 2>/dev/null)
 		[ -e "${fuzzer:-/none}" ] || [ -n "$(ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-* 2>/dev/null)" ] ||
 			need libclang-rt-dev "libFuzzer's runtime (libclang-rt)"
 	fi
 	if wants_layer arm64; then
-		have aarch64-linux-gnu-gcc || need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
-		[ -e $arm64_libc ] || need libc6-dev-arm64-cross "the C library for arm64"
+		if [ "$host" != arm64 ]; then
+			have aarch64-linux-gnu-gcc || need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+			[ -e $arm64_libc ] || need libc6-dev-arm64-cross "the C library for arm64"
+		fi
 		have gdb-multiarch || need gdb-multiarch gdb-multiarch
 		qemu_ok qemu-system-aarch64 || need qemu-system-arm "qemu-system-aarch64 (10 or newer)"
 	fi
@@ -195,11 +207,27 @@ install_packages() {
 
 # ---- what goes into the cache ----
 
+# Jobs run side by side: downloads wait for the network, unpacking takes a CPU each.
+start() {
+	( "$@"; exit $failed ) &
+	jobs="$jobs $!"
+}
+
+finish() {
+	for job in $jobs; do
+		wait "$job" || failed=1
+	done
+	jobs=
+}
+
 # fetch PACKAGE: the .deb's path, downloaded into $work
 fetch() {
-	(cd "$work" && apt_view apt-get -qq download "$1" >"$work/fetch.log" 2>&1) || return 1
+	log=$work/${1%%:*}.log
+	(cd "$work" && apt_view apt-get -qq download "$1" >"$log" 2>&1) || return 1
 	ls "$work"/"${1%%:*}"_*.deb
 }
+
+fetch_failed() { fail "download of ${1%%:*}: $(grep -m1 '^E:' "$work/${1%%:*}.log")"; }
 
 # linux-image-cloud-ARCH depends on the current versioned package
 kernel_package() {
@@ -207,29 +235,34 @@ kernel_package() {
 		sed -n "s/^Depends: \(linux-image-[^ ,]*\).*/\1/p" | head -n 1
 }
 
-get_kernel() {
-	arch=$1
-	dest=$cache/linux-$arch
-	if [ -e "$dest/release" ]; then
-		unpack_kernel "$dest"
+# want_kernel ARCH: starts a job unless it is there
+want_kernel() {
+	if [ -e "$cache/linux-$1/release" ]; then
+		unpack_kernel "$1"
 		return
 	fi
 	name=
-	apt_open && name=$(kernel_package "$arch")
+	apt_open && name=$(kernel_package "$1")
 	if [ -z "$name" ]; then
-		fail "missing: Debian's kernel linux-image-cloud-$arch (no apt source of Debian here has it)"
+		fail "missing: Debian's kernel linux-image-cloud-$1 (no apt source of Debian here has it)"
 		return
 	fi
-	say "fetching $name and its debug symbols (about 310 MB) into $dest"
-	if ! deb=$(fetch "$name:$arch"); then
-		fail "download of $name: $(grep -m1 '^E:' "$work/fetch.log")"
+	start get_kernel "$1" "$name"
+}
+
+# get_kernel ARCH PACKAGE
+get_kernel() {
+	dest=$cache/linux-$1
+	say "fetching $2 and its debug symbols (about 310 MB) into $dest"
+	if ! deb=$(fetch "$2:$1"); then
+		fetch_failed "$2"
 		return
 	fi
-	release=${name#linux-image-}
+	release=${2#linux-image-}
 	new=$dest.new.$$
 	rm -rf "$new"
 	if ! mkdir -p "$new" || ! dpkg-deb -x "$deb" "$new/x"; then
-		fail "cannot unpack $name into $new"
+		fail "cannot unpack $2 into $new"
 		return
 	fi
 	mv "$new/x/boot/vmlinuz-$release" "$new/vmlinuz"
@@ -237,38 +270,50 @@ get_kernel() {
 	mv "$new"/x/*/modules/"$release" "$new/modules" 2>/dev/null ||
 		mv "$new"/x/usr/lib/modules/"$release" "$new/modules"
 	rm -rf "$new/x" "$deb"
-	get_debug "$name-dbg:$arch" "$release" "$new"
+	get_debug "$1" "$2-dbg" "$release" "$new"
 	echo "$release" >"$new/release"
 	rm -rf "$dest" && mv "$new" "$dest"
-	unpack_kernel "$dest"
+	unpack_kernel "$1"
 }
 
-# vmlinux and System.map; again in a later run where python was missing
+# vmlinux and System.map; again in a later run where a tool was missing
 unpack_kernel() {
-	if [ ! -e "$1/System.map" ] || { [ ! -e "$1/vmlinux" ] && [ "$arch" = amd64 ]; }; then
-		python3 -B "$here/nested/vmlinux.py" "$1/vmlinuz" "$1" >&2 || failed=1
-	fi
+	dir=$cache/linux-$1
+	case $1 in
+	amd64)
+		[ -e "$dir/System.map" ] && [ -e "$dir/vmlinux" ] || kernel_files "$dir";;
+	arm64)
+		[ -e "$dir/System.map" ] || kernel_files "$dir"
+		if [ ! -e "$dir/vmlinux" ] && [ -e "$dir/vmlinux.debug" ]; then
+			"${arm64_tools}objcopy" --strip-debug "$dir/vmlinux.debug" "$dir/vmlinux" ||
+				fail "cannot make $dir/vmlinux"
+		fi;;
+	esac
 }
 
-# Two files of the debug package; without them tests use addresses only.
+kernel_files() { python3 -B "$here/nested/vmlinux.py" "$1/vmlinuz" "$1" >&2 || failed=1; }
+
+# get_debug ARCH PACKAGE RELEASE DIR: two files of the debug package; without them tests use addresses only.
 get_debug() {
-	if ! deb=$(fetch "$1"); then
-		fail "download of ${1%:*}: $(grep -m1 '^E:' "$work/fetch.log")"
+	if ! deb=$(fetch "$2:$1"); then
+		fetch_failed "$2"
 		return
 	fi
 	boot=./usr/lib/debug/boot
-	dpkg-deb --fsys-tarfile "$deb" 2>/dev/null | tar -x -C "$3" --strip-components=5 \
-		--occurrence=1 "$boot/vmlinux-$2" "$boot/System.map-$2"
-	mv "$3/vmlinux-$2" "$3/vmlinux.debug" && mv "$3/System.map-$2" "$3/System.map" ||
-		fail "${1%:*}: no vmlinux in it"
+	dpkg-deb --fsys-tarfile "$deb" 2>/dev/null | tar -x -C "$4" --strip-components=5 \
+		--occurrence=1 "$boot/vmlinux-$3" "$boot/System.map-$3"
+	mv "$4/vmlinux-$3" "$4/vmlinux.debug" && mv "$4/System.map-$3" "$4/System.map" ||
+		fail "$2: no vmlinux in it"
 	rm -f "$deb"
 	# not needed, but gdb then takes one second to load it and not twenty
-	case $arch in
-	arm64) index="GDB=gdb-multiarch OBJCOPY=aarch64-linux-gnu-objcopy";;
+	case $1 in
+	arm64) index="GDB=gdb-multiarch OBJCOPY=${arm64_tools}objcopy";;
 	*) index="GDB=gdb";;
 	esac
-	env $index gdb-add-index "$3/vmlinux.debug" >/dev/null 2>&1 || true
+	env $index gdb-add-index "$4/vmlinux.debug" >/dev/null 2>&1 || true
 }
+
+bochs() { sh "$here/setup-bochs.sh" "$cache" || failed=1; }
 
 get_busybox_arm64() {
 	[ ! -e "$cache/busybox-arm64" ] || return 0
@@ -283,13 +328,13 @@ while [ $# -gt 0 ]; do
 	--cache) [ $# -gt 1 ] || usage "--cache needs a folder"; cache=$2; shift;;
 	--packages) packages_only=1;;
 	gdb|unit|fake|kvm|fuzz|bochs|bench|arm64) layers="$layers $1";;
-	nested) layers="$layers nested bochs";;
-	all) layers="$layers gdb kvm nested bochs fuzz";;
+	nested) layers="$layers $nests";;
+	all) layers="$layers gdb kvm fuzz $nests";;
 	*) usage "unknown layer or option: $1";;
 	esac
 	shift
 done
-layers=${layers:-gdb kvm nested bochs fuzz}
+layers=${layers:-gdb kvm fuzz $nests}
 layers=${layers# }
 
 check_packages
@@ -302,15 +347,16 @@ if [ -z "$packages_only" ] && { wants_layer kvm || wants_layer nested ||
 		exec 9>>"$cache/.lock"
 		flock 9
 	fi
-	if wants_layer kvm || wants_layer nested || wants_layer bochs; then
-		get_kernel amd64
-	fi
-	if wants_layer bochs; then
-		sh "$here/setup-bochs.sh" "$cache" || failed=1
+	if [ "$host" = x86_64 ] && { wants_layer kvm || wants_layer nested || wants_layer bochs; }; then
+		want_kernel amd64
 	fi
 	if wants_layer arm64; then
-		get_kernel arm64
+		want_kernel arm64
 		get_busybox_arm64
 	fi
+	if wants_layer bochs && [ ! -e "$cache/bochs/release" ]; then
+		start bochs
+	fi
+	finish
 fi
 exit $failed

@@ -180,12 +180,20 @@ static void record_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 	debug_begin_stop_locked(d, cpu);
 }
 
+/* What stopped this vCPU at its pc has been dealt with: resumed, it goes past it. */
+static void known_locked(struct vm_debug *d, int cpu, enum vm_stop_kind kind)
+{
+	d->cpu[cpu].known = true;
+	if (kind == VM_STOP_WATCH && d->m.arch->watch_before)
+		d->cpu[cpu].at_watch = true;
+}
+
 static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 {
 	struct vm_debug_event ev = {.kind = VM_EVENT_STOPPED, .cpu = cpu, .stop = *stop};
 
 	d->last_cpu = cpu;
-	d->cpu[cpu].known = true;
+	known_locked(d, cpu, stop->kind);
 	d->hot = stop->kind == VM_STOP_STEPPED;
 	d->pause_wanted = false;
 	set_world_locked(d, WORLD_STOPPED);
@@ -221,7 +229,7 @@ static void release_locked(struct vm_debug *d)
 
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY)
 			continue;
-		c->known = false;
+		c->known = c->at_watch = false;
 		d->nrunning++;
 		run_locked(c, &d->breaks.slots, c->action.kind != VM_CONT);
 	}
@@ -230,7 +238,7 @@ static void release_locked(struct vm_debug *d)
 /* One vCPU alone executes one instruction with the breakpoint on it lifted (nothing is planted now). */
 static void solo_locked(struct vm_debug *d, int cpu, uint64_t pc)
 {
-	breaks_solo_slots(d, pc);
+	breaks_solo_slots(d, pc, d->cpu[cpu].at_watch);
 	d->solo = cpu;
 	d->nrunning = 1;
 	set_world_locked(d, WORLD_RUNNING);
@@ -252,6 +260,7 @@ static int first_pending_locked(struct vm_debug *d)
 	return best;
 }
 
+/* A vCPU whose pc is on something that would only report what is known. */
 static int next_on_breakpoint_locked(struct vm_debug *d, uint64_t *pc)
 {
 	for (int i = 0; i < d->m.ncpus; i++) {
@@ -260,7 +269,7 @@ static int next_on_breakpoint_locked(struct vm_debug *d, uint64_t *pc)
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY || !c->known)
 			continue;
 		*pc = d->m.pc(d->m.ctx, i);
-		if (breaks_at(d, i, *pc))
+		if (c->at_watch || breaks_at(d, i, *pc))
 			return i;
 	}
 	return -1;
@@ -274,7 +283,7 @@ static void forget_client_locked(struct vm_debug *d)
 		struct cpu_debug *c = &d->cpu[i];
 
 		c->pending.kind = VM_STOP_NONE;
-		c->known = false;
+		c->known = c->at_watch = false;
 		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
 		c->action.kind = VM_CONT;
 	}
@@ -329,7 +338,7 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	}
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
 		return;
-	c->known = false;
+	c->known = c->at_watch = false;
 	switch (c->action.kind) {
 	case VM_STEP_RANGE:
 		if (stop->pc < c->action.lo || stop->pc >= c->action.hi) {
@@ -364,8 +373,8 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	pthread_mutex_lock(&d->lock);
 	if (hit) {
 		trap_locked(d, cpu, stop);
-	} else if (stop->kind != VM_STOP_WATCH) {
-		d->cpu[cpu].known = true; /* a false condition: step past it without a stop */
+	} else if (stop->kind != VM_STOP_WATCH || d->m.arch->watch_before) {
+		known_locked(d, cpu, stop->kind); /* a false condition: step past it without a stop */
 		debug_begin_stop_locked(d, cpu);
 	}
 	pthread_mutex_unlock(&d->lock);

@@ -70,14 +70,14 @@ static void build_slots(const struct break_table *t, struct hw_slots *s)
 	}
 }
 
-void breaks_solo_slots(struct vm_debug *d, uint64_t pc)
+void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches)
 {
 	struct hw_slots *s = &d->breaks.solo_slots;
 	unsigned n = 0;
 
 	build_slots(&d->breaks, s);
 	for (unsigned i = 0; i < s->n; i++) {
-		if (s->slot[i].kind != HW_EXEC || s->slot[i].addr != pc)
+		if (s->slot[i].kind == HW_EXEC ? s->slot[i].addr != pc : !lift_watches)
 			s->slot[n++] = s->slot[i];
 	}
 	s->n = n;

@@ -43,6 +43,7 @@ struct cpu_debug {
 	 * resume. Set by a report and by an explicit step; cleared when the vCPU has moved and when its pc is written.
 	 */
 	bool known;
+	bool at_watch;		      /* known, and the access at its pc has hit a watchpoint but is not made yet */
 	bool stepping;		      /* armed to step: a VM_STOP_STEPPED is expected */
 	bool after_stop;	      /* machine.resumed is due */
 	const struct hw_slots *slots; /* to arm with; NULL: none */
@@ -119,7 +120,8 @@ void breaks_free(struct break_table *t);
 void breaks_clear(struct vm_debug *d);			 /* stopped */
 void breaks_plant(struct vm_debug *d);			 /* stopped: instructions into memory, slots rebuilt */
 void breaks_unplant(struct vm_debug *d);		 /* stopped */
-void breaks_solo_slots(struct vm_debug *d, uint64_t pc); /* stopped: all but execution slots at pc */
+/* stopped: all but execution slots at pc; with lift_watches no data slots either */
+void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* The entry that explains this stop, or NULL (not ours, or removed meanwhile). Parked or own thread. */

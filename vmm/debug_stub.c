@@ -58,7 +58,7 @@ void vm_debug_pause(struct vm_debug *d)
 /*
  * A stop that was not reported: is it still worth it? A finished step or pause is visible in the registers, and an
  * instruction breakpoint that was removed, or from which the pc was moved, traps again if it matters. Data accesses
- * and faults have happened and are never dropped.
+ * and faults that have happened are never dropped.
  */
 static void recheck_pending_locked(struct vm_debug *d, int cpu)
 {
@@ -68,6 +68,11 @@ static void recheck_pending_locked(struct vm_debug *d, int cpu)
 	case VM_STOP_STEPPED:
 	case VM_STOP_PAUSED:
 		p->kind = VM_STOP_NONE;
+		break;
+	case VM_STOP_WATCH:
+		/* Made already, or still to be made and trapped again. */
+		if (d->m.arch->watch_before && (d->m.pc(d->m.ctx, cpu) != p->pc || !breaks_explain(d, cpu, p)))
+			p->kind = VM_STOP_NONE;
 		break;
 	case VM_STOP_SWBREAK:
 	case VM_STOP_HWBREAK:
@@ -190,7 +195,7 @@ int vm_debug_reg_write(struct vm_debug *d, int cpu, unsigned regno, const void *
 
 	if (ret == 0 && regno == d->m.arch->pc) {
 		pthread_mutex_lock(&d->lock);
-		d->cpu[cpu].known = false;
+		d->cpu[cpu].known = d->cpu[cpu].at_watch = false;
 		pthread_mutex_unlock(&d->lock);
 	}
 	return ret;

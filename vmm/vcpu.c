@@ -231,9 +231,10 @@ static void vcpu_io_exit(struct vcpu *vcpu)
 static void vcpu_system_event(struct vcpu *vcpu)
 {
 	uint32_t type = vcpu->run->system_event.type;
+	const struct power *power = &vcpu->vm->power;
 
 	if (type == KVM_SYSTEM_EVENT_SHUTDOWN || type == KVM_SYSTEM_EVENT_RESET)
-		vm_exit(vcpu->vm, STATUS_OK);
+		power->event(power->ctx, type == KVM_SYSTEM_EVENT_RESET ? POWER_RESET : POWER_OFF, 0);
 	else if (type == KVM_SYSTEM_EVENT_CRASH)
 		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
 	else

@@ -120,6 +120,7 @@ static int vm_check_cpus(struct vm *vm)
 /* The bare VM and its RAM. Memory comes first: registering it is 30 times slower once there is an irqchip. */
 static int vm_create_machine(struct vm *vm)
 {
+	unsigned long type;
 	int err;
 
 	vm->kvm_fd = kvm_open();
@@ -127,8 +128,10 @@ static int vm_create_machine(struct vm *vm)
 		return STATUS_HOST;
 	if (vm_check_cpus(vm))
 		return STATUS_HOST;
+	if (arch_vm_type(vm->kvm_fd, vm->opts->mem_size, &type))
+		return STATUS_USAGE;
 	do
-		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0UL);
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	while (vm->vm_fd < 0 && errno == EINTR);
 	if (vm->vm_fd < 0) {
 		log_error("/dev/kvm: cannot create a VM: %s", strerror(errno));

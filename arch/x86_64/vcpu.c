@@ -38,6 +38,14 @@ static int check(int kvm_fd, int cap)
 
 /* ---- the VM ---- */
 
+int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
+{
+	(void)kvm_fd;
+	(void)ram_size;
+	*type = 0; /* KVM_X86_DEFAULT_VM */
+	return 0;
+}
+
 /* The PC's wiring, see layout.h: the timer at I/O APIC input 2, the rest alike on both controllers. */
 static int route_irqs(struct vm *vm)
 {

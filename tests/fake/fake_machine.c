@@ -74,6 +74,7 @@ static const struct hw_slot *slot_hit(const struct fake_cpu *c, enum hw_kind kin
 static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 {
 	uint64_t pc = c->pc;
+	bool watched;
 	/* Atomic, because a real CPU's fetch races with the debugger's write as well and never tears a byte. */
 	uint8_t op = __atomic_load_n(ram_byte(c->m, pc), __ATOMIC_RELAXED);
 
@@ -91,6 +92,13 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 			sched_yield();
 		return false;
 	}
+	stop->access = HW_WRITE;
+	stop->addr = FAKE_DATA;
+	watched = op == OP_WRITE && slot_hit(c, HW_WRITE, FAKE_DATA);
+	if (watched && c->m->watch_before) {
+		stop->kind = VM_STOP_WATCH;
+		return true;
+	}
 	c->ran[pc % FAKE_RAM]++;
 	c->count++;
 	c->pc = pc + 1;
@@ -104,11 +112,8 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 	}
 	if (c->step)
 		stop->kind = VM_STOP_STEPPED;
-	if (op == OP_WRITE && slot_hit(c, HW_WRITE, FAKE_DATA)) {
+	if (watched)
 		stop->kind = VM_STOP_WATCH;
-		stop->access = HW_WRITE;
-		stop->addr = FAKE_DATA;
-	}
 	stop->pc = c->pc;
 	return stop->kind != VM_STOP_NONE;
 }
@@ -286,11 +291,11 @@ static void write_code(struct fake_machine *m, int cpu)
 	code[FAKE_LOOP_LEN - 1] = OP_JUMP;
 }
 
-struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays)
+static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus, bool start_stopped, bool delays)
 {
 	struct fake_machine *m = calloc(1, sizeof(*m));
 	struct vm_debug_machine ops = {
-		.arch = &fake_arch,
+		.arch = arch,
 		.ctx = m,
 		.ncpus = ncpus,
 		.kick = op_kick,
@@ -314,6 +319,7 @@ struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays)
 		abort();
 	m->ncpus = ncpus;
 	m->delays = delays;
+	m->watch_before = arch->watch_before;
 	m->hw_slots = 4;
 	memset(&m->ram[FAKE_SHARED], OP_WORK, 8);
 	m->ram[FAKE_SHARED + 7] = OP_RET;
@@ -327,6 +333,20 @@ struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays)
 	if (!m->debug)
 		abort();
 	return m;
+}
+
+struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays)
+{
+	return new_machine(&fake_arch, ncpus, start_stopped, delays);
+}
+
+struct fake_machine *fake_new_watch_before(int ncpus, bool start_stopped, bool delays)
+{
+	static struct arch_desc arch;
+
+	arch = fake_arch;
+	arch.watch_before = true;
+	return new_machine(&arch, ncpus, start_stopped, delays);
 }
 
 void fake_start(struct fake_machine *m)

@@ -54,6 +54,7 @@ struct fake_machine {
 	struct vm_debug *debug;
 	int ncpus;
 	bool delays;  /* random pauses at every edge */
+	bool watch_before; /* watchpoints report before the access */
 	bool hw_only; /* swbreak() answers VM_SWBREAK_HW */
 	unsigned hw_slots;
 	uint8_t ram[FAKE_RAM];
@@ -65,6 +66,8 @@ struct fake_machine {
 extern const struct arch_desc fake_arch;
 
 struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays);
+/* The same for an ISA whose watchpoints report before the access. */
+struct fake_machine *fake_new_watch_before(int ncpus, bool start_stopped, bool delays);
 void fake_start(struct fake_machine *m);
 void fake_stop(struct fake_machine *m); /* the VM ends, its threads are joined */
 void fake_free(struct fake_machine *m);

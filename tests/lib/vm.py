@@ -22,6 +22,8 @@ import time
 
 PR_SET_PDEATHSIG = 1
 PATIENCE = 60           # seconds for what takes a fraction of one
+# this host's ISA, as in build/<name>/
+ARCH = {'aarch64': 'arm64'}.get(os.uname().machine, os.uname().machine)
 
 
 class VmError(Exception):
@@ -32,9 +34,29 @@ def binary():
 	return os.environ['MINIVMM']
 
 
-def guest_path(name):
+def build(arch=ARCH):
+	"""The build directory of an ISA."""
+	if arch == ARCH:
+		return os.environ['BUILD']
+	other = os.path.join(os.path.dirname(os.path.abspath(os.environ['BUILD'])), arch)
+	return os.environ.get('BUILD_' + arch.upper(), other)
+
+
+def cache(*path):
+	"""What tests/setup.sh has fetched."""
+	return os.path.join(os.environ['BUILD'], 'tests', 'cache', *path)
+
+
+def only(arch):
+	"""For a test program about one ISA: on a host of another one it ends here, as one skip."""
+	if ARCH != arch:
+		print('1..0 # SKIP this host is %s, these are tests of %s' % (ARCH, arch))
+		raise SystemExit(0)
+
+
+def guest_path(name, arch=ARCH):
 	"""A bare-metal guest by its short name: lab, demo, pvh32, kludge.bin, ..."""
-	folder = os.path.join(os.environ['BUILD'], 'guests')
+	folder = os.path.join(build(arch), 'guests')
 	if name != 'demo':
 		folder = os.path.join(folder, 'tests')
 	return os.path.join(folder, name if '.' in name else name + '.elf')
@@ -182,12 +204,14 @@ class Host:
 
 	facts            dict as probe() makes it, from `minivmm --probe-host` there; with connections=False added
 			 where the line to the debugger is a serial line, which has one client at a time
+	arch             the guests' ISA: x86_64, arm64
+	gdb              the gdb for that ISA
 	patience         factor on the timeouts
 	start(...)       a machine with remote, serial(), wait_serial(), wait(), alive(), errors(), close()
 	guest(name)      a local path of that guest, for its symbols
 	"""
 
-	patience = 1
+	arch, gdb, patience = ARCH, 'gdb', 1
 
 	def __init__(self):
 		self.machines = []

@@ -1,7 +1,7 @@
 """minivmm inside the outer machine, running a guest, seen from outside.
 
-	with Nest(cache) as nest:
-		guest = nest.guest('--kernel /vmlinux --initrd /inner', gdb='gdb0')
+	with Nest(ISAS['x86_64']) as nest:
+		guest = nest.guest('--kernel /vmlinux --initrd /inner --gdb chardev:' + nest.outer.inside('gdb0'))
 		with Gdb(nest.outer.outside('gdb0'), symbols) as gdb:
 			...
 		guest.expect(INNER_MARKER, 120)
@@ -12,6 +12,7 @@ The guest's serial line is minivmm's standard input and output, joined to the
 port con0, hence to a socket outside, which a thread reads all the time.
 """
 
+import glob
 import os
 import re
 import secrets
@@ -22,8 +23,7 @@ import threading
 import time
 
 import initramfs
-from outer import MACHINES, Outer, OuterError
-from vmlinux import Kernel
+from outer import Outer, OuterError
 
 # A guest that stays: a shell on the console, without echo and job control.
 SHELL = '''
@@ -164,22 +164,25 @@ class Guest:
 
 
 class Nest:
-	"""The outer machine with minivmm, Debian's kernel and initrds inside.
+	"""The outer machine with minivmm, Debian's kernel (/vmlinux, /vmlinuz) and its initrd (/inner) inside.
 	files: more [(path inside, path outside)]."""
 
-	def __init__(self, kernel, minivmm, files=(), lines=('con0', 'gdb0'), memory='2G',
+	def __init__(self, isa, files=(), lines=('con0', 'gdb0'), memory='2G',
 		     guest_files=(), guest_modules=(), cpus=2):
-		self.kernel = kernel
+		self.isa = isa
+		self.kernel = isa.kernel
 		self.guests = []
 		with tempfile.TemporaryDirectory() as temp:
 			inner = os.path.join(temp, 'inner')
-			initramfs.inner_initramfs(inner, SHELL, guest_files, kernel.modules, guest_modules)
+			initramfs.inner_initramfs(inner, SHELL, guest_files, self.kernel.modules, guest_modules,
+						  busybox=isa.busybox)
 			image = os.path.join(temp, 'outer')
 			initramfs.outer_initramfs(
-				image, kernel.modules, MACHINES['x86_64']['modules'],
-				[('/bin/minivmm', minivmm), ('/vmlinux', kernel.vmlinux),
-				 ('/vmlinuz', kernel.image), ('/inner', inner), *files])
-			self.outer = Outer(kernel, image, lines=lines, memory=memory, cpus=cpus)
+				image, self.kernel.modules, isa.modules,
+				[('/bin/minivmm', isa.minivmm), ('/vmlinux', self.kernel.vmlinux),
+				 ('/vmlinuz', self.kernel.image), ('/inner', inner), *files],
+				busybox=isa.busybox)
+			self.outer = Outer(self.kernel, image, isa.name, lines=lines, memory=memory, cpus=cpus)
 
 	def guest(self, arguments, port='con0'):
 		for guest in self.guests:       # a port can be open only once
@@ -200,12 +203,15 @@ class Nest:
 		self.close()
 
 
-def build_user_program(folder, source):
-	"""A static program for the guest's user space; its path."""
-	path = os.path.join(folder, os.path.splitext(os.path.basename(source))[0])
-	if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
-		os.makedirs(folder, exist_ok=True)
+def build_user_program(folder, source, isa):
+	"""A static program for the guest's user space; its path. What differs between ISAs is in headers beside the
+	source, in a folder of the ISA's name."""
+	path = os.path.join(folder, isa.name, os.path.splitext(os.path.basename(source))[0])
+	headers = os.path.join(os.path.dirname(source), isa.name)
+	newest = max(os.path.getmtime(f) for f in (source, *glob.glob(headers + '/*.h')))
+	if not os.path.exists(path) or os.path.getmtime(path) < newest:
+		os.makedirs(os.path.dirname(path), exist_ok=True)
 		temp = '%s.%d' % (path, os.getpid())
-		subprocess.run([os.environ.get('CC', 'cc'), '-O1', '-static', '-o', temp, source], check=True)
+		subprocess.run([isa.cc, '-O1', '-static', '-I' + headers, '-o', temp, source], check=True)
 		os.rename(temp, path)
 	return path

@@ -1,0 +1,30 @@
+/*
+ * Stage 1 translation of EL1&0, walked the way the processor does, without a processor: numbers and a callback in, a
+ * mapping out. Any thread; no state. Source: Arm ARM (DDI 0487), D8 "The AArch64 Virtual Memory System Architecture".
+ *
+ * What is not modelled, on purpose: PAN, access flag faults (a debugger reads what the tables lead to), MTE, permission
+ * overlays and indirection; the mapping tells the rights of the tables, not whether one access would fault.
+ */
+#ifndef ARM64_MMU_H
+#define ARM64_MMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mapping;
+
+struct arm64_mmu_state {
+	uint64_t sctlr, tcr, ttbr0, ttbr1;
+	unsigned pa_bits; /* of the guest's physical addresses: ID_AA64MMFR0_EL1.PARange */
+	bool lva;	  /* 52-bit virtual addresses with 64 KiB granules: ID_AA64MMFR2_EL1.VARange */
+};
+
+/* Reads 8 naturally aligned bytes of guest-physical memory, little-endian. 0, or <0: not RAM. */
+typedef int (*arm64_read_phys)(void *ctx, uint64_t gpa, uint64_t *value);
+
+/* 0 and *out filled; -EFAULT: the processor would take a translation or address size fault; -EIO: a table lies where
+ * read_phys cannot read. With the MMU off (SCTLR.M) addresses are physical. */
+int arm64_mmu_walk(
+	const struct arm64_mmu_state *s, arm64_read_phys read_phys, void *ctx, uint64_t va, struct mapping *out);
+
+#endif
