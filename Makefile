@@ -52,7 +52,7 @@ $(BIN): $(call objs,obj,$(SRCS))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS)
 
-$(B)/%/lib.a $(B)/%/arm64.a:
+$(B)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(foreach v,obj san tsan fuzz,$(eval $(B)/$(v)/lib.a: $(call objs,$(v),$(LIBSRCS))))

@@ -21,13 +21,13 @@
 enum host_swbreak {
 	HOST_SWBREAK_NONE,	 /* the guest takes the exception itself, or the VM cannot go on */
 	HOST_SWBREAK_TRAPS,	 /* KVM_EXIT_DEBUG, pc at the instruction */
-	HOST_SWBREAK_EMUL_FAILS, /* an emulation failure, pc at the instruction: restore the code and run on */
+	HOST_SWBREAK_EMUL_FAILS, /* an emulation failure, pc at the instruction: restore the code and run on (x86) */
 };
 
 /* Where pc has to be when the guest is given the exception of its own breakpoint instruction. */
 enum host_inject {
 	HOST_INJECT_NONE,  /* not possible, or never needed because the guest takes it by itself */
-	HOST_INJECT_AT,	   /* leave pc at the instruction */
+	HOST_INJECT_AT,	   /* leave pc at the instruction (arm64: emulate the entry to EL1, which sets ELR_EL1) */
 	HOST_INJECT_AFTER, /* advance pc past the instruction first */
 };
 
@@ -49,7 +49,7 @@ struct host_probe {
 	bool single_step_user;
 	bool step_persists;   /* armed once, each KVM_RUN is a step, also past code that writes the flags */
 	unsigned step_stalls; /* step exits seen whose pc had not moved */
-	bool block_irq;	      /* a step can hold interrupts off; they arrive afterwards */
+	bool block_irq;	      /* a step can hold interrupts off (arm64: PSTATE.I set for it); they arrive afterwards */
 
 	unsigned hw_break_slots; /* that fire, kernel mode */
 	bool hw_break_reset;
@@ -68,11 +68,17 @@ struct host_probe {
 int host_probe_run(int kvm_fd, struct host_probe *out);
 
 /*
+ * What KVM says by itself, api to max_memslots; the rest of *out is left alone. host_probe_run() does this first. Any
+ * thread.
+ */
+void host_probe_caps(int kvm_fd, struct host_probe *out);
+
+/*
  * One fact a line, `name=value`, in a stable order and with stable names; new names may come at the end.
  *
  *   api=12                       KVM_GET_API_VERSION
  *   guest_debug=0x1f0003         flags that KVM_SET_GUEST_DEBUG takes (KVM_CAP_SET_GUEST_DEBUG2)
- *   sync_regs=0x7                register sets that KVM_RUN can hand over
+ *   sync_regs=0x7                register sets that KVM_RUN can hand over; 0 on arm64
  *   immediate_exit=yes|no
  *   max_vcpus=N  max_memslots=N  one line each
  *   swbreak=W                    W: traps, emulation-fails or none, as enum host_swbreak; kernel mode

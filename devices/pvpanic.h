@@ -3,6 +3,9 @@
  * docs/specs/pvpanic; ACPI id QEMU0001). One byte: reading gives the events
  * that are understood, writing reports them. Bit 0, panicked: POWER_PANIC.
  * Bit 1, a crash kernel is loaded and takes over: not an end.
+ *
+ * On a port or, as qemu,pvpanic-mmio, in memory: there two bytes are the
+ * device's, of which the second does nothing and is left unclaimed.
  */
 #ifndef DEVICES_PVPANIC_H
 #define DEVICES_PVPANIC_H
@@ -12,6 +15,7 @@
 
 #define PVPANIC_PORT	     0x505
 #define PVPANIC_LEN	     1
+#define PVPANIC_MMIO_LEN     2 /* for its device-tree node */
 #define PVPANIC_PANICKED     0x01
 #define PVPANIC_CRASH_LOADED 0x02
 

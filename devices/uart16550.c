@@ -3,7 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define FIFO_SIZE    16
+#include "devices/fifo.h"
+
 #define POLLS_ENOUGH 4 /* see uart_listening() */
 
 /* Register offsets; 0 and 1 are the divisor while LCR_DLAB is set. */
@@ -55,11 +56,6 @@
 #define MSR_DCD	 0x80
 #define MSR_TERI 0x04 /* the only delta that is not "changed": RI went off */
 
-struct fifo {
-	uint8_t byte[FIFO_SIZE];
-	unsigned head, count;
-};
-
 struct uart16550 {
 	struct irq_line irq;
 	struct char_backend backend;
@@ -78,20 +74,6 @@ struct uart16550 {
 	bool out2_used; /* the guest has set OUT2 once: it knows that the line is gated */
 	int irq_level;	/* as last set */
 };
-
-static void fifo_put(struct fifo *f, uint8_t byte)
-{
-	f->byte[(f->head + f->count++) % FIFO_SIZE] = byte;
-}
-
-static uint8_t fifo_get(struct fifo *f)
-{
-	uint8_t byte = f->byte[f->head];
-
-	f->head = (f->head + 1) % FIFO_SIZE;
-	f->count--;
-	return byte;
-}
 
 static unsigned uart_depth(const struct uart16550 *uart)
 {

@@ -86,7 +86,7 @@ static const char usage_text[] =
 	"\n"
 	"Exit status:\n"
 	"   %2d  the guest powered off or rebooted\n"
-	"  odd  the guest wrote N to the debug-exit port: 2 * N + 1\n"
+	"  odd  the guest wrote N to the exit device: 2 * N + 1\n"
 	"   %2d  bad usage\n"
 	"   %2d  the kernel or initrd is missing, malformed or does not fit\n"
 	"   %2d  the host: no /dev/kvm, no permission, no memory, a path that cannot be used\n"

@@ -53,6 +53,7 @@ struct arch_vm {
 	struct kvm_vcpu_init vcpu_init;
 	unsigned pa_bits;     /* of guest-physical addresses */
 	bool lva;
+	bool aarch32_el0; /* the processor runs 32-bit programs */
 	unsigned nbreaks, nwatches; /* debug registers that the host has for a guest */
 	struct guest_time time;
 	struct host_probe probe;    /* stub thread; valid once probed is set */
@@ -83,7 +84,8 @@ struct step_state {
 
 /* The guest's own debug registers, which KVM keeps aside while ours are loaded. */
 struct guest_debug {
-	bool stale; /* the guest may have changed them since */
+	bool stale;    /* the guest may have changed them since */
+	bool stepping; /* KVM steps on its behalf: its own software step is due after this instruction */
 	uint64_t mdscr;
 	uint64_t bcr[ARM64_DBG_MAX], bvr[ARM64_DBG_MAX], wcr[ARM64_DBG_MAX], wvr[ARM64_DBG_MAX];
 };
@@ -136,6 +138,9 @@ int arm64_regs_load(struct vcpu *vcpu);
 #define ID_ESR_EL1   ARM64_SYS_REG(3, 0, 5, 2, 0)
 #define ID_FAR_EL1   ARM64_SYS_REG(3, 0, 6, 0, 0)
 #define ID_VBAR_EL1  ARM64_SYS_REG(3, 0, 12, 0, 0)
+#define ID_AA64PFR0_EL1	 ARM64_SYS_REG(3, 0, 0, 4, 0)
+#define ID_AA64MMFR0_EL1 ARM64_SYS_REG(3, 0, 0, 7, 0)
+#define ID_AA64MMFR2_EL1 ARM64_SYS_REG(3, 0, 0, 7, 2)
 #define ID_MDSCR_EL1 ARM64_SYS_REG(2, 0, 0, 2, 2)
 #define ID_DBGBVR(n) ARM64_SYS_REG(2, 0, 0, (n), 4)
 #define ID_DBGBCR(n) ARM64_SYS_REG(2, 0, 0, (n), 5)
@@ -153,6 +158,7 @@ size_t arm64_virt_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len);
 int gic_create(struct vm *vm);
 /* After all vCPUs exist. */
 int gic_init(struct vm *vm);
+void gic_free(struct vm *vm); /* safe on a half-made one */
 /* What KVM_IRQ_LINE wants for shared peripheral interrupt n. */
 unsigned gic_spi(unsigned n);
 
@@ -173,6 +179,31 @@ int arm64_step_finish(struct vcpu *vcpu);
  * will be, far NULL or what FAR_EL1 will be. A step under way ends with it, at the handler.
  */
 int arm64_give_exception(struct vcpu *vcpu, uint64_t esr, const uint64_t *far);
+
+/* ---- debug.c, own thread ---- */
+int arm64_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
+
+/* ---- debug_guest.c, own thread ---- */
+/* ESR: exception classes (of a lower exception level; the same level's is one more) and syndromes. Arm ARM D24.2.40 */
+#define ESR_EC_SHIFT	 26
+#define ESR_IL		 (1ull << 25)
+#define ESR_ISS		 0x1ffffffull
+#define ESR_EC_BREAK_LOW 0x30
+#define ESR_EC_STEP_LOW	 0x32
+#define ESR_EC_WATCH_LOW 0x34
+#define ESR_EC_BKPT32	 0x38
+#define ESR_EC_BRK64	 0x3c
+#define ESR_ISS_DEBUG	 0x22ull /* a debug exception's fault status */
+
+/*
+ * Before arming: the guest's own enabled breakpoints and watchpoints into what is free of *regs, and (unless we step
+ * ourselves) its own software step, as far as it is due at the present pc.
+ */
+int arm64_guest_debug_merge(struct vcpu *vcpu, struct arm64_debug_regs *regs, bool step);
+/* A debug exception that is the guest's own goes to it. Returns 1: no news for the debugger; or -errno. */
+int arm64_guest_debug_give(struct vcpu *vcpu, unsigned ec_low, uint64_t iss, const uint64_t *far);
+/* The step made on the guest's behalf has ended; same returns. */
+int arm64_guest_debug_stepped(struct vcpu *vcpu);
 
 /* time.c, own thread: this vCPU is about to park. arch_time_resume() is the other end. */
 void arm64_time_stop(struct vcpu *vcpu);

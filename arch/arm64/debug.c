@@ -12,84 +12,7 @@
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
-/* ESR: exception class and the syndromes that are given to the guest. Arm ARM D24.2.40 */
-#define ESR_EC_SHIFT   26
-#define ESR_IL	       (1ull << 25)
-#define ESR_ISS	       0x1ffffffull
-#define ESR_WNR	       (1ull << 6)
-#define EC_BREAK_LOW   0x30 /* from a lower exception level; the same level is one more */
-#define EC_STEP_LOW    0x32
-#define EC_WATCH_LOW   0x34
-#define EC_BKPT32      0x38
-#define EC_BRK64       0x3c
-#define ISS_DEBUG      0x22 /* a debug exception's fault status */
-
-#define MDSCR_MDE (1ull << 15)
-#define DBG_E	  1ull /* in a control register: enabled */
-
-/* ---- the guest's own debug registers ---- */
-
-static int fetch_guest_debug(struct vcpu *vcpu)
-{
-	const struct arch_vm *av = vcpu->vm->arch;
-	struct guest_debug *g = &vcpu->arch->guest;
-	int ret = arm64_get(vcpu, ID_MDSCR_EL1, &g->mdscr);
-
-	if (ret < 0 || !(g->mdscr & MDSCR_MDE))
-		return ret;
-	for (unsigned i = 0; i < av->nbreaks && ret == 0; i++) {
-		ret = arm64_get(vcpu, ID_DBGBCR(i), &g->bcr[i]);
-		if (ret == 0)
-			ret = arm64_get(vcpu, ID_DBGBVR(i), &g->bvr[i]);
-	}
-	for (unsigned i = 0; i < av->nwatches && ret == 0; i++) {
-		ret = arm64_get(vcpu, ID_DBGWCR(i), &g->wcr[i]);
-		if (ret == 0)
-			ret = arm64_get(vcpu, ID_DBGWVR(i), &g->wvr[i]);
-	}
-	return ret;
-}
-
-/* With our registers loaded the guest's are not: they go where there is room. */
-static int merge_guest_debug(struct vcpu *vcpu, struct arm64_debug_regs *regs)
-{
-	const struct arch_vm *av = vcpu->vm->arch;
-	struct guest_debug *g = &vcpu->arch->guest;
-
-	if (g->stale) {
-		int ret = fetch_guest_debug(vcpu);
-
-		if (ret < 0)
-			return ret;
-		g->stale = false;
-	}
-	if (!(g->mdscr & MDSCR_MDE))
-		return 0;
-	for (unsigned i = 0; i < av->nbreaks; i++) {
-		if (g->bcr[i] & DBG_E)
-			(void)arm64_hwbp_add_guest_break(regs, i, g->bcr[i], g->bvr[i]);
-	}
-	for (unsigned i = 0; i < av->nwatches; i++) {
-		if (g->wcr[i] & DBG_E)
-			(void)arm64_hwbp_add_guest_watch(regs, i, g->wcr[i], g->wvr[i]);
-	}
-	return 0;
-}
-
-static uint64_t esr_of(const struct arch_vcpu *a, unsigned ec_low, uint64_t iss)
-{
-	bool same = !(a->core[CORE_PSTATE] & PSTATE_NRW) && (a->core[CORE_PSTATE] & PSTATE_MODE);
-
-	return (uint64_t)(ec_low + same) << ESR_EC_SHIFT | ESR_IL | iss;
-}
-
-/* A debug exception that is the guest's own. 1: no news for the debugger. */
-static int give_debug(struct vcpu *vcpu, unsigned ec_low, uint64_t iss, const uint64_t *far)
-{
-	int ret = arm64_give_exception(vcpu, esr_of(vcpu->arch, ec_low, iss), far);
-
-	return ret < 0 ? ret : 1;
-}
+#define ESR_WNR (1ull << 6)
 
 /* ---- arming ---- */
 
@@ -101,13 +24,13 @@ static int encode(struct vm *vm, const struct hw_slots *slots, struct arm64_debu
 	return arm64_hwbp_encode(slots, regs);
 }
 
-static void fill_debug(const struct arch_vcpu *a, const struct arm64_debug_regs *regs, bool step,
-	struct kvm_guest_debug *dbg)
+static void fill_debug(
+	const struct arch_vcpu *a, const struct arm64_debug_regs *regs, bool step, struct kvm_guest_debug *dbg)
 {
 	memset(dbg, 0, sizeof(*dbg));
 	if (a->slots.swbreak)
 		dbg->control |= KVM_GUESTDBG_USE_SW_BP;
-	if (step && !a->step.by_leaving)
+	if (step ? !a->step.by_leaving : a->guest.stepping)
 		dbg->control |= KVM_GUESTDBG_SINGLESTEP;
 	if (regs->nb || regs->nw)
 		dbg->control |= KVM_GUESTDBG_USE_HW;
@@ -145,7 +68,7 @@ static int flush(struct vcpu *vcpu, bool step)
 	return 0;
 }
 
-static int set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
+int arm64_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
 	if (ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, dbg) < 0)
 		return -errno;
@@ -166,12 +89,11 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 
 	a->slots = slots ? *slots : no_slots;
 	ret = encode(vcpu->vm, &a->slots, regs);
+	a->step.active = false;
 	if (ret == 0 && (step || a->slots.swbreak || regs->nb || regs->nw))
-		ret = merge_guest_debug(vcpu, regs);
+		ret = arm64_guest_debug_merge(vcpu, regs, step);
 	if (ret == 0 && step)
 		ret = arm64_step_prepare(vcpu, regs);
-	else
-		a->step.active = false;
 	if (ret == 0)
 		ret = flush(vcpu, step);
 	if (ret < 0)
@@ -181,9 +103,9 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 	if (!step)
 		a->mmu_stale = a->guest.stale = true;
 	if (unfinished)
-		ret = set_guest_debug(vcpu, &off);
+		ret = arm64_set_guest_debug(vcpu, &off);
 	if (ret == 0 && memcmp(&dbg, &a->armed, sizeof(dbg)) != 0)
-		ret = set_guest_debug(vcpu, &dbg);
+		ret = arm64_set_guest_debug(vcpu, &dbg);
 	return ret;
 }
 
@@ -201,7 +123,7 @@ static int cause_break(struct vcpu *vcpu, struct vm_stop *out)
 		return arm64_step_finish(vcpu);
 	}
 	if (owner & ARM64_DBG_GUEST)
-		return give_debug(vcpu, EC_BREAK_LOW, ISS_DEBUG, NULL);
+		return arm64_guest_debug_give(vcpu, ESR_EC_BREAK_LOW, ESR_ISS_DEBUG, NULL);
 	out->kind = VM_STOP_HWBREAK;
 	out->addr = a->slots.slot[owner].addr;
 	return 0;
@@ -215,7 +137,7 @@ static int cause_watch(struct vcpu *vcpu, uint64_t hsr, uint64_t far, struct vm_
 	const struct hw_slot *s;
 
 	if (owner & ARM64_DBG_GUEST)
-		return give_debug(vcpu, EC_WATCH_LOW, hsr & ESR_ISS, &far);
+		return arm64_guest_debug_give(vcpu, ESR_EC_WATCH_LOW, hsr & ESR_ISS, &far);
 	s = &a->slots.slot[owner];
 	out->kind = VM_STOP_WATCH;
 	out->access = s->kind;
@@ -229,6 +151,8 @@ static int cause_step(struct vcpu *vcpu, struct vm_stop *out)
 	struct arch_vcpu *a = vcpu->arch;
 	int ret;
 
+	if (a->guest.stepping)
+		return arm64_guest_debug_stepped(vcpu);
 	if (!a->step.active || a->step.done)
 		return 1;
 	out->kind = VM_STOP_STEPPED;
@@ -251,14 +175,14 @@ int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out)
 	memset(out, 0, sizeof(*out));
 	out->pc = a->core[CORE_PC];
 	switch (x->hsr >> ESR_EC_SHIFT) {
-	case EC_STEP_LOW:
+	case ESR_EC_STEP_LOW:
 		return cause_step(vcpu, out);
-	case EC_BREAK_LOW:
+	case ESR_EC_BREAK_LOW:
 		return cause_break(vcpu, out);
-	case EC_WATCH_LOW:
+	case ESR_EC_WATCH_LOW:
 		return cause_watch(vcpu, x->hsr, x->far, out);
-	case EC_BRK64:
-	case EC_BKPT32:
+	case ESR_EC_BRK64:
+	case ESR_EC_BKPT32:
 		out->kind = VM_STOP_SWBREAK;
 		out->addr = out->pc;
 		return 0;

@@ -1,7 +1,8 @@
 /*
  * What one step needs besides KVM's single-step. Interrupts are held off by PSTATE.I and F, which the guest must not
- * find in anything that the instruction saves, reads or restores; some instructions are better executed here than by the
- * processor, and exclusive sequences are run past. Source: Arm ARM (DDI 0487), D2.12 (software step), D1.3 (exceptions).
+ * find in anything that the instruction saves, reads or restores; some instructions are better executed here than by
+ * the processor, and exclusive sequences are run past. Source: Arm ARM (DDI 0487), D2.12 (software step), D1.3
+ * (exceptions).
  */
 #include "arch/arch.h"
 

@@ -32,7 +32,10 @@ int arm64_hwbp_encode(const struct hw_slots *slots, struct arm64_debug_regs *reg
 /* One more execution breakpoint, of nobody's slot. Its index, or -ENOSPC. */
 int arm64_hwbp_add_private(struct arm64_debug_regs *regs, uint64_t addr);
 
-/* The guest's own register n (bcr/bvr or wcr/wvr as the guest wrote them) into a free one. Its index, or -ENOSPC. */
+/*
+ * The guest's own register n (bcr/bvr or wcr/wvr as the guest wrote them) into a free one. Its index, or -ENOSPC;
+ * -EINVAL: of a kind that cannot move (linked to another register, or a match of a context and not of an address).
+ */
 int arm64_hwbp_add_guest_break(struct arm64_debug_regs *regs, unsigned n, uint64_t bcr, uint64_t bvr);
 int arm64_hwbp_add_guest_watch(struct arm64_debug_regs *regs, unsigned n, uint64_t wcr, uint64_t wvr);
 
@@ -44,9 +47,10 @@ int arm64_hwbp_hit_break(const struct arm64_debug_regs *regs, uint64_t pc);
 
 /*
  * Which register (index in wcr/wvr) is a watchpoint exception due to, FAR being `far`? The address may lie below the
- * watched bytes: processors report where the access begins, or any address in the same naturally aligned block of up to
- * 64 bytes (DC ZVA). Exact matches first, then the nearest above; is_write: ESR's WnR, which has to be of the kind.
- * -1: none.
+ * watched bytes: processors report where the access begins, or any address up to the watched one in the same naturally
+ * aligned block of at most what DC ZVA clears. Exact matches first, then the nearest above within the largest such
+ * block, of equals the lower register; is_write: ESR's WnR, which has to be of the kind. A tag in far's top byte is
+ * ignored, as the processor ignores it. -1: none.
  */
 int arm64_hwbp_hit_watch(const struct arm64_debug_regs *regs, uint64_t far, bool is_write);
 

@@ -9,18 +9,18 @@
 
 enum arm64_insn {
 	ARM64_OTHER,
-	ARM64_WFX,	    /* WFI, WFE, WFIT, WFET */
-	ARM64_MSR_DAIFSET,  /* imm: the four bits D A I F as in the instruction (bit 3 is D, bit 0 is F) */
-	ARM64_MSR_DAIFCLR,  /* imm likewise */
-	ARM64_MSR_DAIF,	    /* from register rt (31: zero) */
-	ARM64_MRS_DAIF,	    /* to register rt (31: nowhere) */
-	ARM64_MSR_DEBUG,    /* MSR to a register of op0 2: debug registers */
-	ARM64_MSR_SYSTEM,   /* MSR to any other system register, MSR (immediate) of other PSTATE fields */
-	ARM64_ERET,	    /* and ERETAA, ERETAB */
+	ARM64_WFX,	   /* WFI, WFE, WFIT, WFET */
+	ARM64_MSR_DAIFSET, /* imm: the four bits D A I F as in the instruction (bit 3 is D, bit 0 is F) */
+	ARM64_MSR_DAIFCLR, /* imm likewise */
+	ARM64_MSR_DAIF,	   /* from register rt (31: zero) */
+	ARM64_MRS_DAIF,	   /* to register rt (31: nowhere) */
+	ARM64_MSR_DEBUG,   /* MSR to a register of op0 2: debug registers */
+	ARM64_MSR_SYSTEM,  /* MSR to any other system register, MSR (immediate) of other PSTATE fields */
+	ARM64_ERET,	   /* and ERETAA, ERETAB */
 	ARM64_SVC,
 	ARM64_HVC,
 	ARM64_SMC,
-	ARM64_BRK,	    /* imm: its 16 bits */
+	ARM64_BRK, /* imm: its 16 bits */
 	ARM64_LOAD_EXCLUSIVE,
 	ARM64_STORE_EXCLUSIVE,
 	ARM64_BRANCH,	    /* B, B.cond, CBZ, CBNZ, TBZ, TBNZ: target; conditional */
@@ -38,13 +38,15 @@ struct arm64_decoded {
 struct arm64_decoded arm64_decode(uint32_t insn, uint64_t pc);
 
 /*
- * Code of an exclusive sequence that starts with the load at pc: fills leave[] (at most max) with the addresses at which
- * it is left: behind its (last) store-exclusive, and targets of branches out of it before that. Returns how many, 0 if
- * no store follows within 16 instructions in straight line (CLREX ends a sequence as well) or if more than max are
- * needed: it is no sequence then and can be stepped. read_insn: 0, or <0 when unreadable.
+ * Code of an exclusive sequence that starts with the load at pc: fills leave[] (at most max) with the addresses at
+ * which it is left: behind its (last) store-exclusive, and where branches lead from which no such store can be reached
+ * any more without another load-exclusive. Branches back to pc stay inside. Only the 16 instructions behind pc are
+ * looked at; CLREX, calls, returns, exceptions and waits end a sequence as well. Returns how many, 0 if no store can be
+ * reached or if more than max are needed: it is no sequence then and can be stepped. read_insn: 0, or <0 when
+ * unreadable.
  */
 #define ARM64_EXCLUSIVE_MAX 16
-int arm64_exclusive_leave(int (*read_insn)(void *ctx, uint64_t addr, uint32_t *insn), void *ctx, uint64_t pc,
-	uint64_t *leave, int max);
+int arm64_exclusive_leave(
+	int (*read_insn)(void *ctx, uint64_t addr, uint32_t *insn), void *ctx, uint64_t pc, uint64_t *leave, int max);
 
 #endif

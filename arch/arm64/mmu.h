@@ -2,8 +2,14 @@
  * Stage 1 translation of EL1&0, walked the way the processor does, without a processor: numbers and a callback in, a
  * mapping out. Any thread; no state. Source: Arm ARM (DDI 0487), D8 "The AArch64 Virtual Memory System Architecture".
  *
+ * `executable` of the mapping: EL1 or EL0 may execute there (UXN, PXN, SCTLR.WXN, and that EL1 executes nothing that
+ * EL0 can write); `writable` is EL1's right, and a page that hardware would mark dirty (TCR.HD, DBM) is writable;
+ * `user`: EL0 may read.
+ *
  * What is not modelled, on purpose: PAN, access flag faults (a debugger reads what the tables lead to), MTE, permission
- * overlays and indirection; the mapping tells the rights of the tables, not whether one access would fault.
+ * overlays and indirection, 128-bit descriptors; the mapping tells the rights of the tables, not whether one access
+ * would fault. TCR.DS is believed without asking whether the processor has it (LPA2). Where the manual leaves a choice:
+ * a TnSZ out of bounds faults, a reserved TGn is 4 KiB. TnSZ may be as large as with FEAT_TTST.
  */
 #ifndef ARM64_MMU_H
 #define ARM64_MMU_H
@@ -23,7 +29,7 @@ struct arm64_mmu_state {
 typedef int (*arm64_read_phys)(void *ctx, uint64_t gpa, uint64_t *value);
 
 /* 0 and *out filled; -EFAULT: the processor would take a translation or address size fault; -EIO: a table lies where
- * read_phys cannot read. With the MMU off (SCTLR.M) addresses are physical. */
+ * read_phys cannot read. With the MMU off (SCTLR.M) addresses are physical. At most five reads. */
 int arm64_mmu_walk(
 	const struct arm64_mmu_state *s, arm64_read_phys read_phys, void *ctx, uint64_t va, struct mapping *out);
 

@@ -1,7 +1,7 @@
 /*
  * A stopped machine's clock stands still: the virtual counter's offset takes what a stop has lasted, so that watchdogs
- * and timers of the guest see nothing of it. The offset is the whole VM's; whoever runs first after a stop moves it, and
- * everybody passes here before running, so no vCPU sees the counter go back.
+ * and timers of the guest see nothing of it. The offset is the whole VM's; whoever runs first after a stop moves it,
+ * and everybody passes here before running, so no vCPU sees the counter go back.
  */
 #include "arch/arch.h"
 

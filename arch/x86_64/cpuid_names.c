@@ -16,7 +16,6 @@
 #define X8B(name, bit, needs)  F(name, 0x80000008, 0, EBX, bit, needs)
 #define KVM1(name, bit)	       F(name, 0x40000001, 0, EAX, bit, NULL)
 
-/* clang-format off: a table */
 /* clang-format off */
 const struct x86_feature x86_features[] = {
 	L1D("fpu", 0, NULL),
@@ -218,7 +217,6 @@ const struct x86_feature x86_features[] = {
 	KVM1("kvm_poll_control", 12),
 	KVM1("kvm_pv_sched_yield", 13),
 };
-/* clang-format on */
 /* clang-format on */
 
 const size_t x86_nfeatures = sizeof(x86_features) / sizeof(x86_features[0]);

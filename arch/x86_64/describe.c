@@ -48,7 +48,6 @@ struct gap {
 	const char *feature;
 };
 
-/* clang-format off: a table */
 /* clang-format off */
 static const struct gap gaps[] = {
 	{0xc7, 1, true, "cmpxchg16b", "-cx16"},
@@ -75,7 +74,6 @@ static const struct gap gaps[] = {
 	{0x7f, -1, false, "SSE2", NULL},
 	{0xef, -1, false, "SSE2", NULL},
 };
-/* clang-format on */
 /* clang-format on */
 
 static const struct gap *find_gap(const uint8_t *b, size_t n, bool long_code)

@@ -5,7 +5,6 @@
 #define BIT(name, n)		"<field name=\"" name "\" start=\"" #n "\" end=\"" #n "\"/>"
 #define FLAGS(id, size, fields) "<flags id=\"" id "\" size=\"" #size "\">" fields "</flags>"
 
-/* clang-format off: a table */
 /* clang-format off */
 static const char core_types[] = FLAGS("i386_eflags", 4,
 	BIT("CF", 0) BIT("", 1) BIT("PF", 2) BIT("AF", 4) BIT("ZF", 6) BIT("SF", 7) BIT("TF", 8) BIT("IF", 9)
@@ -34,7 +33,6 @@ static const char system_types[] = FLAGS("i386_cr0", 8,
 					BIT("UINTR", 25) BIT("LAM_SUP", 28)) FLAGS("i386_efer", 8,
 	BIT("SCE", 0) BIT("LME", 8) BIT("LMA", 10) BIT("NXE", 11) BIT("SVME", 12) BIT("LMSLE", 13) BIT("FFXSR", 14) BIT(
 		"TCE", 15) BIT("AIBRSE", 21)) FLAGS("i386_apic_base", 8, BIT("BSP", 8) BIT("EXTD", 10) BIT("EN", 11));
-/* clang-format on */
 /* clang-format on */
 
 const struct reg_feature x86_reg_features[FEATURES] = {

@@ -1,17 +1,11 @@
 #include "arch/x86_64/tiny_vm.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef sigev_notify_thread_id
-#define sigev_notify_thread_id _sigev_un._tid
-#endif
 
 /* Guest-physical map; paging is identity, 0 is the real-mode vector table. */
 #define GPA_GDT	     0x1000
@@ -39,8 +33,6 @@
 #define DR7_FIXED    0x400u /* reads as one */
 #define RFLAGS_FIXED 0x2u
 #define RFLAGS_IF    0x200u
-
-#define BUDGET_S 5 /* far over what even an emulated host takes */
 
 /* Position independent; `out; jmp` so that entering again after the exit ends in the same exit. */
 __asm__("	.pushsection .rodata\n"
@@ -97,60 +89,6 @@ static size_t code_offset(const uint8_t *label)
 
 /* The assembler text above cannot use these. */
 _Static_assert(GPA_DATA == 0xa000 && TINY_PORT_DONE == 0xf0, "guest code has these numbers in it");
-
-/* ---- the guard ---- */
-
-static int guard_signal(void)
-{
-	return SIGRTMAX;
-}
-
-/* After the timer has fired its signal stays pending, so every further KVM_RUN returns at once. */
-static bool guard_fired(void)
-{
-	sigset_t pending;
-
-	sigpending(&pending);
-	return sigismember(&pending, guard_signal()) == 1;
-}
-
-static int guard_start(struct tiny_vm *t)
-{
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = guard_signal()};
-	struct itimerspec when = {.it_value.tv_sec = BUDGET_S};
-	/* struct kvm_signal_mask: the signals blocked inside KVM_RUN, as the kernel's sigset (bit number - 1). */
-	struct {
-		uint32_t len;
-		uint8_t set[8];
-	} mask = {.len = sizeof(mask.set)};
-	uint64_t bits = ~(1ULL << (guard_signal() - 1));
-
-	memcpy(mask.set, &bits, sizeof(bits));
-	if (ioctl(t->vcpu_fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
-		return -errno;
-	ev.sigev_notify_thread_id = (int)syscall(SYS_gettid);
-	if (timer_create(CLOCK_MONOTONIC, &ev, &t->timer) < 0)
-		return -errno;
-	t->has_timer = true;
-	return timer_settime(t->timer, 0, &when, NULL) < 0 ? -errno : 0;
-}
-
-static void guard_stop(struct tiny_vm *t)
-{
-	struct timespec none = {0};
-	sigset_t ours;
-
-	if (!t->has_timer)
-		return;
-	timer_delete(t->timer);
-	/* A signal that came in time for nothing must not outlive its timer. */
-	sigemptyset(&ours);
-	sigaddset(&ours, guard_signal());
-	while (sigtimedwait(&ours, NULL, &none) > 0)
-		;
-}
-
-/* ---- the machine ---- */
 
 static void put64(struct tiny_vm *t, unsigned gpa, uint64_t value)
 {
@@ -384,12 +322,11 @@ static int tiny_build(struct tiny_vm *t, int kvm_fd)
 	/* A local APIC is all that a message-signalled interrupt needs, and a split irqchip is quick to take down. */
 	t->has_irqs = ioctl(t->vm_fd, KVM_ENABLE_CAP, &split) == 0;
 	err = tiny_vcpu(t, kvm_fd);
-	return err ? err : guard_start(t);
+	return err ? err : guard_start(&t->guard, t->vcpu_fd);
 }
 
 void tiny_destroy(struct tiny_vm *t)
 {
-	guard_stop(t);
 	if (t->run != MAP_FAILED)
 		munmap(t->run, t->run_size);
 	if (t->vcpu_fd >= 0)
@@ -398,18 +335,15 @@ void tiny_destroy(struct tiny_vm *t)
 		close(t->vm_fd);
 	if (t->ram != MAP_FAILED)
 		munmap(t->ram, RAM_SIZE);
-	pthread_sigmask(SIG_SETMASK, &t->old_mask, NULL);
+	guard_end(&t->guard);
 }
 
 int tiny_create(struct tiny_vm *t, int kvm_fd)
 {
-	sigset_t all;
 	int err;
 
 	*t = (struct tiny_vm){.vm_fd = -1, .vcpu_fd = -1, .ram = MAP_FAILED, .run = MAP_FAILED};
-	/* The guard's own, and every other: a kick meant for this thread's real work would make KVM_CREATE_VM fail. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &t->old_mask);
+	guard_block(&t->guard);
 	err = tiny_build(t, kvm_fd);
 	if (err)
 		tiny_destroy(t);

@@ -4,10 +4,7 @@
  *
  * No run of it can block for ever: the guest never executes HLT, and every
  * path of it, exceptions included, ends in an OUT that exits to us. For hosts
- * that break even that, a timer aimed at the calling thread ends the run. Its
- * signal is blocked in the thread and open only inside KVM_RUN
- * (KVM_SET_SIGNAL_MASK), so it makes KVM_RUN return and no handler is needed
- * or called.
+ * that break even that there is a guard on the time.
  *
  * One thread makes, uses and destroys a tiny VM, and has all signals blocked
  * from tiny_create() to tiny_destroy(). int functions return 0 or -errno.
@@ -16,11 +13,11 @@
 #define ARCH_X86_64_TINY_VM_H
 
 #include <linux/kvm.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
+
+#include "arch/guard.h"
 
 #define TINY_SLOTS 4  /* DR0 to DR3 */
 #define TINY_IRQ   32 /* the vector of tiny_raise_irq() */
@@ -69,9 +66,7 @@ struct tiny_vm {
 	struct kvm_vcpu_events events; /* likewise: nothing pending */
 	bool has_irqs;
 	bool timed_out; /* sticky: every later run ends at once, TINY_END_OTHER */
-	timer_t timer;
-	bool has_timer;
-	sigset_t old_mask;
+	struct guard guard;
 };
 
 int tiny_create(struct tiny_vm *t, int kvm_fd); /* on failure everything is undone already */

@@ -155,19 +155,6 @@ void arch_vm_free(struct vm *vm)
 	vm->arch = NULL;
 }
 
-int arch_probe_host(int kvm_fd)
-{
-	struct host_probe probe;
-	int ret = host_probe_run(kvm_fd, &probe);
-
-	if (ret < 0) {
-		log_error("cannot probe this host's KVM: %s", strerror(-ret));
-		return ret;
-	}
-	host_probe_print(&probe, stdout);
-	return 0;
-}
-
 /* ---- vCPUs ---- */
 
 int arch_vcpu_init(struct vcpu *vcpu)

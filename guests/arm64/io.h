@@ -10,6 +10,7 @@
 #define BOARD_UART	 0x09000000ul
 #define BOARD_PVPANIC	 0x09e00000ul
 #define BOARD_EXIT	 0x09f00000ul
+#define BOARD_NOBODY	 0x0c000000ul /* no device there */
 #define BOARD_RAM	 0x40000000ul
 
 /* PL011 (Arm DDI 0183), 3.2 */

@@ -32,7 +32,7 @@
 #define TIMER_ENABLE	 1
 #define CPUS_PER_CLUSTER 16
 
-extern char text_start[], text_end[], user_start[], user_end[], image_end[];
+extern char _start[], text_end[], user_start[], user_end[], image_end[];
 extern char secondary_start[];
 extern uint64_t table1[ENTRIES];
 void platform_tables(void);
@@ -48,7 +48,7 @@ static uint64_t interval[CPUS_MAX];
 
 static uint64_t page(uint64_t addr)
 {
-	if (addr >= (uint64_t)text_start && addr < (uint64_t)text_end)
+	if (addr >= (uint64_t)_start && addr < (uint64_t)text_end)
 		return addr | TEXT | DESC_PAGE;
 	if (addr >= (uint64_t)user_start && addr < (uint64_t)user_end)
 		return addr | USER_DATA | DESC_PAGE;
@@ -56,8 +56,8 @@ static uint64_t page(uint64_t addr)
 }
 
 /*
- * Everything to itself: devices below RAM, 511 GiB of RAM from there (what there is not, nobody uses), the first 2 MiB
- * of it, with the image, in pages. The MMU is off: what is written goes past the caches, so old lines have to go.
+ * Everything to itself: devices below RAM, 511 GiB of RAM from there (what there is not, nobody uses), the 2 MiB
+ * with the image in pages. The MMU is off: what is written goes past the caches, so old lines have to go.
  */
 void platform_tables(void)
 {
@@ -65,11 +65,11 @@ void platform_tables(void)
 	table1[1] = (uint64_t)table2 | DESC_TABLE;
 	for (uint64_t i = 2; i < ENTRIES; i++)
 		table1[i] = i * LEVEL1 | RAM | DESC_BLOCK;
-	table2[0] = (uint64_t)table3 | DESC_TABLE;
-	for (uint64_t i = 1; i < ENTRIES; i++)
-		table2[i] = (BOARD_RAM + i * LEVEL2) | RAM | DESC_BLOCK;
 	for (uint64_t i = 0; i < ENTRIES; i++)
-		table3[i] = page(BOARD_RAM + i * LEVEL3);
+		table2[i] = (BOARD_RAM + i * LEVEL2) | RAM | DESC_BLOCK;
+	table2[((uint64_t)_start - BOARD_RAM) / LEVEL2] = (uint64_t)table3 | DESC_TABLE;
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		table3[i] = page(((uint64_t)_start & ~(LEVEL2 - 1)) + i * LEVEL3);
 	for (char *p = text_end; p < image_end; p += CACHE_LINE)
 		__asm__ volatile("dc ivac, %0" : : "r"(p) : "memory");
 	__asm__ volatile("dsb sy" : : : "memory");

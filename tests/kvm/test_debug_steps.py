@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scenarios on this host's KVM: steps and several CPUs."""
+"""Scenarios on this host's KVM: steps, several CPUs, and what one ISA has of its own."""
 
 import os
 import sys
@@ -9,4 +9,4 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import scenarios        # noqa: E402
 
-scenarios.run_here('scene_steps', 'scene_cpus')
+scenarios.run_here('scene_steps', 'scene_cpus', 'scene_x86', 'scene_arm64')

@@ -5,7 +5,7 @@
 	g.cmd('break shared')           # text of a console command
 	stop = g.run('continue')        # Stop: reason, func, pc, thread, bkpt, status
 	g.interrupt()                   # Ctrl-C; then g.wait_stop()
-	g.int('alphas'), g.value('$rip')
+	g.int('alphas'), g.value('$pc')
 	g.close()
 """
 
@@ -78,14 +78,15 @@ def settle(pid):
 
 
 class Gdb:
-	def __init__(self, symbols=None, setup=(), patience=1):
+	def __init__(self, symbols=None, setup=(), patience=1, program=None):
+		"""program: a gdb that knows the guest's ISA, if the host's own does not."""
 		self.timeout = vm.PATIENCE * patience
 		self.buffer = b''
 		self.token = 0
 		self.stops = []
 		self.log = []
 		self.process = subprocess.Popen(
-			['gdb', '-q', '-nx', '--interpreter=mi3'] + ([symbols] if symbols else []),
+			[program or 'gdb', '-q', '-nx', '--interpreter=mi3'] + ([symbols] if symbols else []),
 			stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
 			preexec_fn=vm.die_with_parent, start_new_session=True)
 		for line in ('set pagination off', 'set confirm off', 'set width 0', 'set height 0',

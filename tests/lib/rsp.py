@@ -3,7 +3,8 @@
 	c = Rsp('/tmp/gdb.sock')        # or 'localhost:1234', or a pair of file descriptors (from, to)
 	c.hello()                       # qSupported, NoAck, target.xml, the first stop
 	c.ask('Z0,200100,1')            # 'OK'
-	stop = c.resume('vCont;c')      # Stop(signal=5, thread=1, reason='swbreak', regs={...})
+	stop = c.resume('vCont;c')      # Stop(signal=5, thread=1, reason='swbreak', regs={...}), stop.pc
+	c.plant(0x200100)               # Z0 of the ISA's kind, which has to be accepted; c.unplant()
 	c.pc(), c.read(0x200000, 16)
 """
 
@@ -14,7 +15,14 @@ import select
 import socket
 import time
 
-Stop = collections.namedtuple('Stop', 'kind signal thread reason regs text')
+# what <architecture> of target.xml says: the pc's name, and the kind of a breakpoint
+ISAS = {'i386:x86-64': ('rip', 1), 'aarch64': ('pc', 4)}
+
+
+class Stop(collections.namedtuple('Stop', 'kind signal thread reason regs text')):
+	@property
+	def pc(self):
+		return self.regs['rip' if 'rip' in self.regs else 'pc']
 
 
 class RspError(Exception):
@@ -59,6 +67,7 @@ class Rsp:
 		self.noack = False
 		self.sock = None
 		self.registers = None
+		self.pc_name, self.break_kind = 'pc', 1
 		if isinstance(address, tuple):
 			self.fd_in, self.fd_out = address
 			return
@@ -178,6 +187,8 @@ class Rsp:
 			xml += piece[1:]
 			if piece[:1] != 'm':
 				break
+		found = re.search('<architecture>(.*?)</architecture>', xml)
+		self.pc_name, self.break_kind = ISAS[found.group(1)]
 		regs, number = {}, 0
 		for reg in re.findall(r'<reg ([^>]*)/>', xml):
 			a = dict(re.findall(r'(\w+)="([^"]*)"', reg))
@@ -233,7 +244,22 @@ class Rsp:
 		return self.ask('P%x=%s' % (n, value.to_bytes(self.registers[n][1], 'little').hex()))
 
 	def pc(self):
-		return self.reg('rip')
+		return self.reg(self.pc_name)
+
+	def z(self, what, addr):
+		"""The answer to a Z0, z1... at an instruction."""
+		return self.ask('%s,%x,%x' % (what, addr, self.break_kind))
+
+	def _accepted(self, what, addr):
+		answer = self.z(what, addr)
+		if answer != 'OK':
+			raise RspError('%s at %#x: %r' % (what, addr, answer))
+
+	def plant(self, addr):
+		self._accepted('Z0', addr)
+
+	def unplant(self, addr):
+		self._accepted('z0', addr)
 
 	def read(self, addr, size):
 		text = self.ask('m%x,%x' % (addr, size))

@@ -6,15 +6,17 @@
 A scenario is a function of a host (see vm.Host for what that has to have) and names the facts
 about the host's KVM that it needs; a host that lacks one skips it by that name. Scenarios use
 the guest `lab` (guests/tests/lab.c): the command line chooses its scene. They live in scene_*.py;
-NAMED finds one by its function's name.
+NAMED finds one by its function's name. Those that only one ISA has (scene_x86, scene_arm64) are no tests elsewhere.
 """
 
 import tap
-import scene_clients    # noqa: F401: what is imported registers its scenarios
+import scene_arm64      # noqa: F401: what is imported registers its scenarios
+import scene_clients    # noqa: F401
 import scene_cpus       # noqa: F401
 import scene_session    # noqa: F401
 import scene_state      # noqa: F401
 import scene_steps      # noqa: F401
+import scene_x86        # noqa: F401
 import vm
 from scene import ALL, NEEDS
 
@@ -26,12 +28,14 @@ def of(*modules):
 	return [s for s in ALL if s.run.__module__ in modules]
 
 
-def register(get_host, chosen):
-	"""Makes a test of each of the chosen scenarios."""
+def register(get_host, chosen, arch=vm.ARCH):
+	"""Makes a test of each of the chosen scenarios that hosts of this ISA have."""
 	def one(s):
-		@tap.test(s.name, needs=['gdb'], timeout=s.timeout * 3)
+		@tap.test(s.name, timeout=s.timeout * 3)
 		def _():
 			host = get_host()
+			if tap.missing(host.gdb):
+				tap.skip('missing ' + host.gdb)
 			for need in s.needs:
 				text, has = NEEDS[need]
 				if not has(host.facts):
@@ -41,7 +45,8 @@ def register(get_host, chosen):
 			finally:
 				host.reap()
 	for s in chosen:
-		one(s)
+		if s.arch in (None, arch):
+			one(s)
 
 
 def run_here(*modules):

@@ -3,7 +3,7 @@
 import collections
 
 import tap
-from scene import BREAKS, ends, ends_in_gdb, gdb_session, raw_session, scenario
+from scene import BREAKS, ends, ends_in_gdb, gdb_session, isa, raw_session, scenario
 
 
 # ---- several CPUs ----
@@ -14,7 +14,7 @@ def threads(host):
 		text = g.cmd('info threads')
 		tap.contains(text, '"CPU 0"', 'info threads')
 		tap.contains(text, '"CPU 1"', 'info threads')
-		tap.contains(text, 'waiting', "the second CPU's state at the start")
+		tap.contains(text, isa(host).unstarted, "the second CPU's state at the start")
 		g.resume('continue')
 		m.wait_serial('spinning')
 		g.interrupt()
@@ -48,13 +48,12 @@ def count_smp_hits(host, rounds, cpus, raw):
 	hits = collections.Counter()
 	if raw:
 		with raw_session(host, 'lab=smp,%d,%d' % (rounds, cpus), cpus=cpus) as (m, c, sym):
-			tap.equal(c.ask('Z0,%x,1' % sym['smp_work']), 'OK', 'Z0')
+			c.plant(sym['smp_work'])
 			stop = c.resume()
 			while stop.kind == 'T':
 				tap.check(stop.reason in BREAKS, 'reason: ' + stop.text)
-				tap.equal(stop.regs['rip'], sym['smp_work'], 'pc at the hit')
-				# RDI: the guest's own number for that CPU
-				cpu = c.reg('rdi')
+				tap.equal(stop.pc, sym['smp_work'], 'pc at the hit')
+				cpu = c.reg(isa(host).arg)      # the guest's own number for it
 				tap.equal(c.read_int(sym['calls'] + 8 * cpu), hits[stop.thread],
 					  'calls of that CPU before the hit')
 				hits[stop.thread] += 1

@@ -28,10 +28,11 @@ class Isa:
 		self._kernel = self._kernel or Kernel(self.folder)
 		return self._kernel
 
-	def needs(self, *more, debug=False):
-		"""For tap.test: what is missing is named. debug: the kernel with its symbols, for gdb."""
-		files = [self.folder + '/release', self.folder + '/vmlinux', self.busybox, self.minivmm]
-		return [MACHINES[self.name]['emulator'], *files, self.gdb,
+	def needs(self, *more, run=True, debug=False):
+		"""For tap.test: what is missing is named. run: minivmm runs inside, under gdb. debug: gdb wants the kernel's
+		symbols."""
+		return [MACHINES[self.name]['emulator'], self.folder + '/vmlinux', self.busybox,
+			*([self.minivmm, self.gdb] if run else []),
 			*([self.folder + '/vmlinux.debug'] if debug else []), *more]
 
 	def guest_path(self, name):

@@ -12,37 +12,39 @@ sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
 
 import initramfs                        # noqa: E402
 import tap                              # noqa: E402
-from outer import MACHINES, CommandTimeout, Outer       # noqa: E402
-from vmlinux import Kernel              # noqa: E402
+from isa import ISAS                    # noqa: E402
+from outer import CommandTimeout, Outer         # noqa: E402
 
-ARCH = 'x86_64'
-CACHE = os.path.join(os.environ['BUILD'], 'tests', 'cache')
-KERNEL = os.path.join(CACHE, 'linux-amd64')
-NEEDS = [MACHINES[ARCH]['emulator'], KERNEL + '/vmlinux', '/bin/busybox']
+MANY = ['line%d' % i for i in range(12)]        # more than any test has; 30 at once overrun QEMU
 
 
-@tap.fixture
-def machine():
-	kernel = Kernel(KERNEL)
-	temp = tempfile.mkdtemp()
-	image = os.path.join(temp, 'initramfs')
-	try:
-		initramfs.outer_initramfs(image, kernel.modules, MACHINES[ARCH]['modules'])
-		m = Outer(kernel, image, ARCH)
-	finally:
-		if os.path.exists(image):
-			os.unlink(image)
-		os.rmdir(temp)
+def boot(isa):
+	with tempfile.TemporaryDirectory() as temp:
+		image = os.path.join(temp, 'initramfs')
+		initramfs.outer_initramfs(image, isa.kernel.modules, isa.modules, busybox=isa.busybox)
+		m = Outer(isa.kernel, image, isa.name, lines=['gdb0', *MANY])
 	tap.cleanup(m.close)
-	tap.diag('outer machine up after %.1f s' % m.boot_seconds)
+	tap.diag('%s: outer machine up after %.1f s' % (isa.name, m.boot_seconds))
 	return m
 
 
-def talk(data):
+machines = {name: tap.fixture(lambda isa=isa: boot(isa)) for name, isa in ISAS.items()}
+
+
+def test(name):
+	"""A test of the machine of each ISA."""
+	def register(func):
+		for arch, machine in machines.items():
+			tap.test('%s: %s' % (arch, name), ISAS[arch].needs(run=False), timeout=180)(
+				lambda machine=machine: func(machine))
+	return register
+
+
+def talk(machine, data, line='gdb0'):
 	"""Sends data down the line and returns as many bytes that come back."""
 	with socket.socket(socket.AF_UNIX) as s:
 		s.settimeout(60)
-		s.connect(machine().outside('gdb0'))
+		s.connect(machine().outside(line))
 		got = b''
 		for at in range(0, len(data), 4096):
 			part = data[at:at + 4096]
@@ -56,13 +58,13 @@ def talk(data):
 		return got
 
 
-@tap.test('the outer machine has /dev/kvm and two CPUs', NEEDS, timeout=180)
-def _():
+@test('the outer machine has /dev/kvm and two CPUs')
+def _(machine):
 	tap.equal(machine().check('test -c /dev/kvm; nproc'), '2\n', 'output')
 
 
-@tap.test('a command gives its output and status', NEEDS, timeout=180)
-def _():
+@test('a command gives its output and status')
+def _(machine):
 	tap.equal(machine().run('printf "no newline"; echo err >&2; exit 3'),
 		  (3, 'no newlineerr\n'), 'result')
 	tap.equal(machine().run('if then').status, 2, 'status of a syntax error')
@@ -71,8 +73,8 @@ def _():
 	tap.equal(len(big), 300000, 'length of a long output')
 
 
-@tap.test('a command that hangs is killed and the next one works', NEEDS, timeout=180)
-def _():
+@test('a command that hangs is killed and the next one works')
+def _(machine):
 	try:
 		machine().run('echo before; sleep 1000', timeout=2)
 	except CommandTimeout as e:
@@ -82,8 +84,8 @@ def _():
 	tap.equal(machine().run('echo after'), (0, 'after\n'), 'result')
 
 
-@tap.test('a background program has output, status and an end', NEEDS, timeout=180)
-def _():
+@test('a background program has output, status and an end')
+def _(machine):
 	job = machine().start('echo begun; sleep 0.5; exit 5')
 	tap.equal(job.wait(60), 5, 'status')
 	tap.equal(job.output(), 'begun\n', 'output')
@@ -94,15 +96,25 @@ def _():
 				% job.pid).status, 9, 'status once the program is gone')
 
 
-@tap.test('every byte passes the line both ways, and a second client too', NEEDS, timeout=180)
-def _():
+@test('every byte passes the line both ways, and a second client too')
+def _(machine):
 	# end of file (nobody outside) ends cat; a port can be open only once
 	job = machine().start('exec 9<>%s; while :; do cat <&9 >&9; sleep 0.1; done'
 			      % machine().inside('gdb0'))
 	data = bytes(range(256)) * 64
-	tap.check(talk(data) == data, 'bytes come back unchanged')
-	tap.check(talk(data) == data, 'bytes come back unchanged after a re-attach')
+	tap.check(talk(machine, data) == data, 'bytes come back unchanged')
+	tap.check(talk(machine, data) == data, 'bytes come back unchanged after a re-attach')
 	job.kill('KILL')
+
+
+@test('15 ports: the first and the last one carry data')
+def _(machine):
+	ports = machine().check('ls /dev/virtio-ports').split()
+	tap.equal(sorted(ports), sorted(['gdb0', 'shell0', 'shell1', *MANY]), 'ports')
+	for line in MANY[0], MANY[-1]:
+		job = machine().start('exec cat <>%s >&0' % machine().inside(line))
+		tap.equal(talk(machine, b'hello', line), b'hello', 'what comes back from ' + line)
+		job.kill('KILL')
 
 
 tap.main()

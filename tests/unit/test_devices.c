@@ -69,6 +69,18 @@ static void test_pvpanic(void)
 	tap_ok(!events, "a crash kernel takes over: no end");
 	out(PVPANIC_PORT, 1, 1);
 	tap_ok(happened(POWER_PANIC), "panicked");
+
+	/* On a bus of memory, where a guest may use any width. */
+	memset(&bus, 0, sizeof(bus));
+	pvpanic_add(dev, &bus, 0x09e00000);
+	tap_is_u64(in(0x09e00000, 1), 3, "the same on the MMIO bus");
+	out(0x09e00000, 2, 1);
+	tap_ok(happened(POWER_PANIC), "panicked by 2 bytes");
+	out(0x09e00000, 4, 1);
+	tap_ok(happened(POWER_PANIC), "panicked by 4 bytes");
+	out(0x09e00000, 4, 0x100);
+	out(0x09e00001, 1, 1);
+	tap_ok(!events, "only the first byte counts");
 	pvpanic_free(dev);
 }
 

@@ -176,7 +176,7 @@ halt_light_after:
 	cli
 	ret
 
-	.globl halt_loop, halt_insn, halt_after
+	.globl halt_loop, halt_insn, halt_after, halt_counted
 halt_loop:
 	sti
 halt_insn:
@@ -185,6 +185,7 @@ halt_after:
 	nop
 	nop
 	incq	turns(%rip)
+halt_counted:
 	jmp	halt_loop
 
 	.globl triple_fault, triple_insn

@@ -1,0 +1,195 @@
+"""Debian's kernel in minivmm in the outer machine, gdb outside: what the tests of every ISA's Linux have in common.
+
+	class Arm64(Linux): ...                 # what differs
+	linux = Arm64('arm64')
+	guest = linux.boot('/vmlinuz')          # starts it, waiting for gdb
+	with linux.debugger() as gdb:
+		linux.start_kernel_is_reached(gdb)
+"""
+
+import contextlib
+import os
+import random
+import re
+import tempfile
+import time
+
+import nest as nests
+import tap
+import vm
+from gdbclient import Gdb
+from isa import ISAS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CPUS = 2
+BOOT = 180              # seconds; under a tenth is usual for most of what follows
+BLOB = random.Random(2026).randbytes(300000)
+# dmesg lines that would be about us
+TROUBLE = re.compile(r'(?i)error|warn|bug|fail|fatal|stall|lockup|unexpected|invalid|unhandled|unstable|'
+		     r'bad |spurious|call trace')
+
+
+class Linux:
+	"""A nested machine and its kernel. For each ISA:"""
+
+	modules = ()            # that the guest loads
+	expected = None         # a pattern: lines like TROUBLE that are not about us
+	entry_frame = None      # the end of start_kernel's backtrace
+	not_started = None      # in the thread list, of a CPU that nobody has started
+	syscall_prefix = None   # of a system call's function
+	idle_frames = set()     # one of them ends a whole backtrace
+	steps = 400             # through system calls under a running timer
+	nexts = 40
+
+	def __init__(self, arch):
+		self.isa = ISAS[arch]
+		self.needs = self.isa.needs(self.isa.cc, debug=True)
+		self.nest = tap.fixture(self._nest)
+		self.facts = tap.fixture(lambda: vm.probe(self.nest().outer.check('minivmm --probe-host')))
+
+	def _nest(self):
+		folder = os.path.join(vm.build(self.isa.name), 'tests', 'nested')
+		program = nests.build_user_program(folder, os.path.join(HERE, 'inside.c'), self.isa)
+		with tempfile.TemporaryDirectory() as temp:
+			blob = os.path.join(temp, 'blob')
+			with open(blob, 'wb') as f:
+				f.write(BLOB)
+			n = nests.Nest(self.isa, guest_modules=self.modules,
+				       guest_files=[('/bin/inside', program), ('/blob', blob)])
+		tap.cleanup(n.close)
+		tap.diag('the outer machine was up after %.1f s' % n.outer.boot_seconds)
+		return n
+
+	def boot(self, what, options='', cmdline='quiet'):
+		outer = self.nest().outer
+		return self.nest().guest('--kernel %s --initrd /inner --cpus %d --mem 512M --cmdline "%s" %s --gdb chardev:%s'
+					 % (what, CPUS, cmdline, options, outer.inside('gdb0')))
+
+	def user_space(self, guest, what):
+		"""Waits for it and says how long it took."""
+		tap.equal(guest.user_space(BOOT), CPUS, 'CPUs')
+		tap.diag('%s: user space %.1f s after the start of minivmm' % (what, time.monotonic() - guest.started))
+
+	def symbol(self, name):
+		"""An address, for checks; gdb has its own."""
+		return self.isa.kernel.symbols[name]
+
+	@contextlib.contextmanager
+	def debugger(self):
+		"""A gdb with the kernel's symbols, attached. Not detached at the end: that is the test's."""
+		with Gdb(self.isa.kernel.debug, patience=2, program=self.isa.gdb) as gdb:
+			gdb.connect(self.nest().outer.outside('gdb0'))
+			yield gdb
+
+	def syscall(self, name):
+		return self.syscall_prefix + name
+
+	def entered(self, stop, name):
+		"""The stop is at a system call's beginning: an inlined function has the line."""
+		tap.equal(stop.reason, 'breakpoint-hit', 'stop')
+		tap.check(stop.func in ('__do_sys_' + name, self.syscall(name)), 'stop in %s' % stop.func)
+
+	def in_user_mode(self, gdb):
+		raise NotImplementedError
+
+	def is_user(self, pc):
+		raise NotImplementedError
+
+	def in_interrupt(self, stop):
+		"""Is that on the way into, in or out of an interrupt?"""
+		raise NotImplementedError
+
+	def leave_with(self, gdb, value):
+		"""By hand what a return of a function is, at its first instruction."""
+		raise NotImplementedError
+
+	def complaints(self, text):
+		return [line for line in text.splitlines()
+			if TROUBLE.search(line) and not self.expected.search(line)]
+
+	def start_kernel_is_reached(self, gdb):
+		"""From the first instruction to a breakpoint at start_kernel, and around there."""
+		gdb.cmd('break start_kernel')
+		begin = time.monotonic()
+		stop = hit(gdb, 'start_kernel')
+		tap.diag('start_kernel after %.2f s' % (time.monotonic() - begin))
+		tap.equal(stop.thread, 1, 'thread')
+		tap.equal(gdb.frames()[:2], ['start_kernel', self.entry_frame], 'backtrace')
+		threads = gdb.threads()
+		tap.equal([t['name'] for t in threads], ['CPU 0', 'CPU 1'], 'names of the threads')
+		tap.contains(threads[1]['details'], self.not_started, 'state of the second CPU')
+		gdb.cmd('delete')
+		line = stop.line
+		for _ in range(4):
+			stop = gdb.run('next')
+			tap.equal((stop.reason, stop.func, stop.thread), ('end-stepping-range', 'start_kernel', 1), 'next')
+			tap.check(stop.line > line, 'next came to line %d from %d' % (stop.line, line))
+			line = stop.line
+
+	def second_cpu_is_reached(self, gdb, function):
+		"""From start_kernel on: a stop on the second CPU's way up, then both become idle."""
+		gdb.cmd('hbreak ' + function)
+		stop = hit(gdb, function)
+		tap.equal(stop.thread, 2, 'thread')
+		tap.equal(gdb.frames()[0], function, 'backtrace')
+		gdb.cmd('delete')
+		for _ in range(3):
+			stop = gdb.run('next')
+			tap.equal((stop.reason, stop.func, stop.thread), ('end-stepping-range', function, 2), 'next')
+		gdb.cmd('break cpu_startup_entry')
+		tap.equal(sorted([hit(gdb, 'cpu_startup_entry').thread for _ in range(CPUS)]), [1, 2],
+			  'threads that become idle')
+		gdb.cmd('delete')
+
+	def catch_in_user_mode(self, gdb, thread):
+		for _ in range(50):
+			gdb.cmd('thread %d' % thread)
+			if self.in_user_mode(gdb):
+				return
+			gdb.resume('continue')
+			time.sleep(0.02)
+			interrupted(gdb)
+		tap.fail('CPU %d was never seen in user mode' % (thread - 1))
+
+	def spinning(self, guest, cpu):
+		"""A program that never leaves user mode; addresses of its text and of its counter."""
+		guest.type('inside spin %d &\n' % cpu)
+		match = guest.expect(rb'text=0x(\w+) turns=0x(\w+)\s', BOOT)
+		return int(match.group(1), 16), int(match.group(2), 16)
+
+	def user_memory_is_seen(self, gdb, text, turns):
+		"""In user mode of a program that spins: reads, steps, writes."""
+		tap.contains(gdb.cmd('x/s %#x' % text), 'the words that a debugger finds', 'user memory')
+		tap.contains(gdb.cmd('monitor gva2gpa %#x' % text), 'user, writable', 'its page')
+		tap.contains(gdb.cmd('p linux_banner'), 'Linux version 6', 'kernel data')
+		tap.contains(gdb.cmd('disassemble schedule,+16'), 'schedule', 'kernel text')
+		for bad in ('0x10', '0x8000000000000000', '0xffffc8ffff000000'):
+			tap.contains(gdb.error('x/x ' + bad), 'Cannot access memory', bad)
+		before = gdb.int('*(unsigned long *)%#x' % turns)
+		seen = {gdb.run('stepi').pc for _ in range(40)}
+		after = gdb.int('*(unsigned long *)%#x' % turns)
+		tap.check(len(seen) < 12, '40 steps in a tight loop: %s' % sorted(map(hex, seen)))
+		tap.check(0 < after - before <= 20, '40 steps made %d turns' % (after - before))
+		gdb.cmd('set var *(char *)%#x = 84' % text)
+		tap.contains(gdb.cmd('x/s %#x' % text), 'The words', 'user memory after a write')
+		gdb.cmd('hbreak *$pc')
+		stop = gdb.run('continue')
+		tap.equal((stop.reason, stop.thread), ('breakpoint-hit', 2), 'hardware breakpoint in user mode')
+		gdb.cmd('delete')
+
+
+def hit(gdb, func, line='continue', timeout=None):
+	stop = gdb.run(line, timeout)
+	tap.equal((stop.reason, stop.func), ('breakpoint-hit', func), 'stop')
+	return stop
+
+
+def interrupted(gdb):
+	gdb.interrupt()
+	stop = gdb.wait_stop()
+	tap.equal((stop.reason, stop.signal), ('signal-received', 'SIGINT'), 'stop')
+	return stop
+
+
+def alive(guest):
+	tap.equal(guest.check('echo alive'), 'alive\n', 'the guest after that')

@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""The debugger's scenarios inside the outer machine of arm64: the kernel's own KVM, nVHE."""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True          # the source tree stays clean
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
+
+import nested_host      # noqa: E402
+
+nested_host.run('arm64')
