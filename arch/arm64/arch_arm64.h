@@ -25,17 +25,17 @@ struct vcpu;
 struct board;
 
 /* PSTATE: Arm ARM C5.2, as in SPSR_EL1 */
-#define PSTATE_MODE  0x1full /* M[4:0]; bit 4: AArch32 */
-#define PSTATE_NRW   (1ull << 4)
-#define PSTATE_EL1H  0x5ull
-#define PSTATE_F     (1ull << 6)
-#define PSTATE_I     (1ull << 7)
-#define PSTATE_A     (1ull << 8)
-#define PSTATE_D     (1ull << 9)
-#define PSTATE_DAIF  (PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F)
-#define PSTATE_SS    (1ull << 21)
-#define PSTATE_PAN   (1ull << 22)
-#define PSTATE_NZCV  (0xfull << 28)
+#define PSTATE_MODE 0x1full /* M[4:0]; bit 4: AArch32 */
+#define PSTATE_NRW  (1ull << 4)
+#define PSTATE_EL1H 0x5ull
+#define PSTATE_F    (1ull << 6)
+#define PSTATE_I    (1ull << 7)
+#define PSTATE_A    (1ull << 8)
+#define PSTATE_D    (1ull << 9)
+#define PSTATE_DAIF (PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F)
+#define PSTATE_SS   (1ull << 21)
+#define PSTATE_PAN  (1ull << 22)
+#define PSTATE_NZCV (0xfull << 28)
 
 /* The guest's clock stands still while the whole machine is stopped: time.c. */
 struct guest_time {
@@ -51,12 +51,12 @@ struct arch_vm {
 	int gic_fd;	      /* of the in-kernel interrupt controller, or -1 */
 	unsigned gic_version; /* 3 or 2 */
 	struct kvm_vcpu_init vcpu_init;
-	unsigned pa_bits;     /* of guest-physical addresses */
+	unsigned pa_bits; /* of guest-physical addresses */
 	bool lva;
-	bool aarch32_el0; /* the processor runs 32-bit programs */
+	bool aarch32_el0;	    /* the processor runs 32-bit programs */
 	unsigned nbreaks, nwatches; /* debug registers that the host has for a guest */
 	struct guest_time time;
-	struct host_probe probe;    /* stub thread; valid once probed is set */
+	struct host_probe probe; /* stub thread; valid once probed is set */
 	atomic_bool probed;
 };
 
@@ -71,15 +71,15 @@ enum {
 
 /* One armed step; see debug_step.c. */
 struct step_state {
-	bool active;	     /* the last arm was for a step */
-	bool done;	     /* and its end was seen: an exit, or the pc that had moved when the vCPU parked */
-	bool exited;	     /* by an exit, so that KVM waits for nothing more */
-	bool by_leaving;     /* an exclusive sequence: runs until one of the private breakpoints is hit */
-	bool given;	     /* an exception was given to the guest: the step has ended at its handler */
+	bool active;		   /* the last arm was for a step */
+	bool done;		   /* and its end was seen: an exit, or the pc that had moved when the vCPU parked */
+	bool exited;		   /* by an exit, so that KVM waits for nothing more */
+	bool by_leaving;	   /* an exclusive sequence: runs until one of the private breakpoints is hit */
+	bool given;		   /* an exception was given to the guest: the step has ended at its handler */
 	struct arm64_decoded insn; /* what is at pc */
-	uint64_t pc;	     /* where it began */
-	uint64_t pstate;     /* the guest's own before it */
-	uint64_t spsr;	     /* ERET: the guest's own SPSR_EL1 */
+	uint64_t pc;		   /* where it began */
+	uint64_t pstate;	   /* the guest's own before it */
+	uint64_t spsr;		   /* ERET: the guest's own SPSR_EL1 */
 };
 
 /* The guest's own debug registers, which KVM keeps aside while ours are loaded. */
@@ -130,25 +130,24 @@ int arm64_mmu_fetch(struct vcpu *vcpu);
 int arm64_regs_load(struct vcpu *vcpu);
 
 /* ids for arm64_get(): op0 3 and 2. See ARM64_SYS_REG() in <asm/kvm.h>. */
-#define ID_SCTLR_EL1 ARM64_SYS_REG(3, 0, 1, 0, 0)
-#define ID_CPACR_EL1 ARM64_SYS_REG(3, 0, 1, 0, 2)
-#define ID_TTBR0_EL1 ARM64_SYS_REG(3, 0, 2, 0, 0)
-#define ID_TTBR1_EL1 ARM64_SYS_REG(3, 0, 2, 0, 1)
-#define ID_TCR_EL1   ARM64_SYS_REG(3, 0, 2, 0, 2)
-#define ID_ESR_EL1   ARM64_SYS_REG(3, 0, 5, 2, 0)
-#define ID_FAR_EL1   ARM64_SYS_REG(3, 0, 6, 0, 0)
-#define ID_VBAR_EL1  ARM64_SYS_REG(3, 0, 12, 0, 0)
+#define ID_SCTLR_EL1	 ARM64_SYS_REG(3, 0, 1, 0, 0)
+#define ID_CPACR_EL1	 ARM64_SYS_REG(3, 0, 1, 0, 2)
+#define ID_TTBR0_EL1	 ARM64_SYS_REG(3, 0, 2, 0, 0)
+#define ID_TTBR1_EL1	 ARM64_SYS_REG(3, 0, 2, 0, 1)
+#define ID_TCR_EL1	 ARM64_SYS_REG(3, 0, 2, 0, 2)
+#define ID_ESR_EL1	 ARM64_SYS_REG(3, 0, 5, 2, 0)
+#define ID_FAR_EL1	 ARM64_SYS_REG(3, 0, 6, 0, 0)
+#define ID_VBAR_EL1	 ARM64_SYS_REG(3, 0, 12, 0, 0)
 #define ID_AA64PFR0_EL1	 ARM64_SYS_REG(3, 0, 0, 4, 0)
 #define ID_AA64MMFR0_EL1 ARM64_SYS_REG(3, 0, 0, 7, 0)
 #define ID_AA64MMFR2_EL1 ARM64_SYS_REG(3, 0, 0, 7, 2)
-#define ID_MDSCR_EL1 ARM64_SYS_REG(2, 0, 0, 2, 2)
-#define ID_DBGBVR(n) ARM64_SYS_REG(2, 0, 0, (n), 4)
-#define ID_DBGBCR(n) ARM64_SYS_REG(2, 0, 0, (n), 5)
-#define ID_DBGWVR(n) ARM64_SYS_REG(2, 0, 0, (n), 6)
-#define ID_DBGWCR(n) ARM64_SYS_REG(2, 0, 0, (n), 7)
-#define ID_ELR_EL1   (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(elr_el1))
-#define ID_SPSR_EL1                                                                                                    \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(spsr[KVM_SPSR_EL1]))
+#define ID_MDSCR_EL1	 ARM64_SYS_REG(2, 0, 0, 2, 2)
+#define ID_DBGBVR(n)	 ARM64_SYS_REG(2, 0, 0, (n), 4)
+#define ID_DBGBCR(n)	 ARM64_SYS_REG(2, 0, 0, (n), 5)
+#define ID_DBGWVR(n)	 ARM64_SYS_REG(2, 0, 0, (n), 6)
+#define ID_DBGWCR(n)	 ARM64_SYS_REG(2, 0, 0, (n), 7)
+#define ID_ELR_EL1	 (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(elr_el1))
+#define ID_SPSR_EL1	 (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(spsr[KVM_SPSR_EL1]))
 
 /* ---- translate.c, parked or own thread: the vCPU's own tables. Returns bytes done. ---- */
 size_t arm64_virt_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len);

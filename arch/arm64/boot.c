@@ -51,10 +51,7 @@ static int inspect(struct boot *b, struct candidates *c)
 	if (c->image) {
 		c->is[KIND_LINUX] = true;
 		c->is[KIND_RAW] = false;
-		if (!c->header.big_endian)
-			return 0;
-		log_error("%s: a big-endian arm64 kernel, only little-endian ones run here", f->path);
-		return -ENOEXEC;
+		return 0;
 	}
 	if (f->size < SELFMAG || memcmp(f->data, ELFMAG, SELFMAG) != 0)
 		return arm64_boot_refuse(f);

@@ -11,16 +11,17 @@
 #define MIB ((uint64_t)1 << 20)
 #define KIB 1024
 
-#define HDR_SIZE	64
-#define HDR_TEXT_OFFSET 8
-#define HDR_IMAGE_SIZE	16
-#define HDR_FLAGS	24
-#define HDR_MAGIC	56
-#define MAGIC		"ARM\x64"
-#define TEXT_OFFSET_OLD 0x80000 /* of kernels before 3.17, which have no image_size */
-#define FLAG_BIG_ENDIAN (1U << 0)
-#define FLAG_PAGE_SHIFT 1 /* two bits: unspecified, 4, 16 or 64 KiB */
-#define FLAG_ANYWHERE	(1U << 3)
+#define HDR_SIZE	  64
+#define HDR_TEXT_OFFSET	  8
+#define HDR_IMAGE_SIZE	  16
+#define HDR_FLAGS	  24
+#define HDR_MAGIC	  56
+#define MAGIC		  "ARM\x64"
+#define TEXT_OFFSET_OLD	  0x80000 /* of kernels before 3.17, which have no image_size */
+#define TEXT_OFFSET_ALIGN 0x1000
+#define FLAG_BIG_ENDIAN	  (1U << 0)
+#define FLAG_PAGE_SHIFT	  1 /* two bits: unspecified, 4, 16 or 64 KiB */
+#define FLAG_ANYWHERE	  (1U << 3)
 
 static uint64_t word(const uint8_t *data, size_t at)
 {
@@ -55,6 +56,15 @@ int arm64_image_place(struct boot *b, const struct arm64_image *h, uint64_t size
 	const struct mem_range *ram = &b->mem->range[0];
 	uint64_t base = ram->gpa;
 
+	if (h->big_endian) {
+		log_error("%s: a big-endian arm64 kernel, only little-endian ones run here", b->image->path);
+		return -ENOEXEC;
+	}
+	if (h->text_offset % TEXT_OFFSET_ALIGN) {
+		log_error("%s: arm64 kernel: a text_offset of 0x%" PRIx64 " is no whole page: the file is damaged",
+			b->image->path, h->text_offset);
+		return -ENOEXEC;
+	}
 	/* The device tree is at the start of RAM, unless the kernel cannot use what is below it. */
 	if (!h->text_offset && h->anywhere)
 		base += ARM64_IMAGE_ALIGN;

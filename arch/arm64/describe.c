@@ -35,19 +35,19 @@ void arch_vcpu_state_text(struct vcpu *vcpu, char *buf, size_t len)
 
 /* ---- hints ---- */
 
-/* Loads and stores: Arm ARM C4.1.88. */
+/* Loads and stores: Arm ARM (DDI 0487), C4.1. */
 #define IS_LOAD_STORE(insn) (((insn)&0x0a000000) == 0x08000000)
 #define IS_VECTOR(insn)	    ((insn)&0x04000000)
 #define IS_PAIR(insn)	    (((insn)&0x38000000) == 0x28000000)
-#define IS_EXCLUSIVE(insn)  (((insn)&0x3f000000) == 0x08000000 && ((insn)&0x00a00000) != 0x00800000) /* not LDAR, STLR \
-												      */
+/* LDAR and STLR are among these encodings, but are decodable. */
+#define IS_EXCLUSIVE(insn) (((insn)&0x3f000000) == 0x08000000 && ((insn)&0x00a00000) != 0x00800000)
 #define IS_ATOMIC(insn)	   (((insn)&0x3b200c00) == 0x38200000)
 #define IS_WRITEBACK(insn) (((insn)&0x3b200400) == 0x38000400) /* pre- or post-indexed */
-#define IS_CACHE(insn)	   (((insn)&0xfff8f000) == 0xd5087000) /* DC and IC: C4.1.66 */
+#define IS_CACHE(insn)	   (((insn)&0xfff8f000) == 0xd5087000) /* DC and IC: C5.3 */
 
 /*
- * The processor tells KVM what a load or store was only if it is of one general register and changes no other: Arm ARM
- * D23.2.39, ISV. NULL: the instruction is not why.
+ * The processor tells KVM what a load or store was only if it is of one general register and changes no other: Arm ARM,
+ * ESR_EL2, ISV in the ISS of a Data Abort. NULL: the instruction is not why.
  */
 static const char *undecodable(uint32_t insn)
 {

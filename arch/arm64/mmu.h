@@ -8,8 +8,9 @@
  *
  * What is not modelled, on purpose: PAN, access flag faults (a debugger reads what the tables lead to), MTE, permission
  * overlays and indirection, 128-bit descriptors; the mapping tells the rights of the tables, not whether one access
- * would fault. TCR.DS is believed without asking whether the processor has it (LPA2). Where the manual leaves a choice:
- * a TnSZ out of bounds faults, a reserved TGn is 4 KiB. TnSZ may be as large as with FEAT_TTST.
+ * would fault. TCR.DS, HPDn, HA and HD are believed without asking whether the processor has them, and each granule is
+ * taken to be there. Where the manual leaves a choice: a TnSZ out of bounds faults, a reserved TGn is 4 KiB. TnSZ may
+ * be as large as with FEAT_TTST.
  */
 #ifndef ARM64_MMU_H
 #define ARM64_MMU_H

@@ -1,7 +1,7 @@
 /*
  * Every register gdb sees, once: R(name, type, group, size, feature, where, place, writable). The order is the wire's:
  * what a park fetches comes first and makes up the `g` packet; what costs an ioctl follows. Only regs.c and reg_types.c
- * include this. Encodings: Arm ARM (DDI 0487), D22.3 (op0, op1, CRn, CRm, op2 of each system register).
+ * include this. Encodings: Arm ARM (DDI 0487), op0, op1, CRn, CRm and op2 as on each register's page.
  */
 #ifndef ARM64_REG_TABLE_H
 #define ARM64_REG_TABLE_H

@@ -1,8 +1,9 @@
 #include "arch/arm64/reg_table.h"
 
 /*
- * Bit layouts: Arm ARM (DDI 0487), C5.2 (PSTATE as in SPSR_EL1, FPCR, FPSR) and D23.2. What gdb needs of the vector
- * type: a member for each element size, named by it, whose members tell how an element is read; gdb manual, G.5.1.
+ * Bit layouts: Arm ARM (DDI 0487), C5.2 (PSTATE as in SPSR_EL1, FPCR, FPSR) and each register's page. What gdb needs of
+ * the vector type: a member for each element size, named by it, whose members tell how an element is read; gdb manual,
+ * G.5.1.
  *
  * gdb gives flags of 8 bytes no number that is shorter (`set $SCTLR_EL1 = 1` wants a cast to long): registers with few
  * fields, which are set rather than looked at, are plain numbers.

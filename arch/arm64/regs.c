@@ -8,13 +8,13 @@
 #include "arch/arm64/reg_table.h"
 #include "vmm/kvm.h"
 
-/* M[4:0]: Arm ARM C5.2.18 and G1.9.1 */
+/* M[4:0]: Arm ARM (DDI 0487), C5.2, SPSR_EL1 */
 #define MODE_EL0T  0x00
 #define MODE_EL1T  0x04
 #define MODE_USR32 0x10
 #define PSTATE_T32 (1ull << 5) /* AArch32: Thumb */
 
-/* Arm ARM C6.2: WFI, WFIT */
+/* WFI and WFIT: Arm ARM C6.2 */
 #define INSN_WFI       0xd503207f
 #define INSN_WFIT      0xd5031020
 #define INSN_WFIT_MASK 0xffffffe0
@@ -184,7 +184,7 @@ uint64_t arch_pc(struct vcpu *vcpu)
 
 /* ---- reading ---- */
 
-/* Which of core[] `sp` is. In AArch32 user programs have theirs in X13: Arm ARM D1.21.1. */
+/* Which of core[] `sp` is. In AArch32 user programs have theirs in X13: Arm ARM D1, mapping of general registers. */
 static unsigned sp_place(const struct arch_vcpu *a)
 {
 	uint64_t pstate = a->core[CORE_PSTATE];

@@ -7,7 +7,7 @@
 #include "arch/arch.h"
 #include "vmm/kvm.h"
 
-#define CTR_DMINLINE(ctr) (4u << ((ctr) >> 16 & 0xf)) /* bytes of the shortest data cache line: Arm ARM D23.2.34 */
+#define CTR_DMINLINE(ctr) (4u << ((ctr) >> 16 & 0xf)) /* bytes of the shortest data cache line: Arm ARM, CTR_EL0 */
 
 static int read_phys(void *ctx, uint64_t gpa, uint64_t *value)
 {

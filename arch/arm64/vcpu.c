@@ -15,7 +15,7 @@
 #define IPA_BITS_DEFAULT 40
 #define IPA_BITS_MIN	 32
 
-/* ID registers: Arm ARM (DDI 0487), D23.2 */
+/* Fields of ID registers: Arm ARM (DDI 0487), on their pages */
 #define PFR0_EL0(v)	 ((v)&0xf)
 #define PFR0_EL0_32	 2 /* AArch32, too */
 #define MMFR0_PARANGE(v) ((v)&0xf)
@@ -145,7 +145,7 @@ static int read_ids(struct vcpu *vcpu)
 {
 	static const uint8_t pa_bits[] = {32, 36, 40, 42, 44, 48, 52, 56};
 	struct arch_vm *av = vcpu->vm->arch;
-	uint64_t pfr0, mmfr0, mmfr2;
+	uint64_t pfr0 = 0, mmfr0 = 0, mmfr2 = 0;
 	int ret = arm64_get(vcpu, ID_AA64PFR0_EL1, &pfr0);
 
 	if (ret == 0)

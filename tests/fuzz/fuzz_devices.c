@@ -9,37 +9,62 @@
 #include "devices/cf9.h"
 #include "devices/cmos.h"
 #include "devices/debugexit.h"
+#include "devices/exitmmio.h"
 #include "devices/i8042.h"
+#include "devices/pl011.h"
+#include "devices/pl031.h"
 #include "devices/pvpanic.h"
 #include "devices/uart16550.h"
 
-#define UART 0x3f8
+#define UART	   0x3f8
+#define COM1_IRQ   4
+#define PL011	   0x09000000
+#define PL031	   0x09010000
+#define PVPANIC	   0x09e00000
+#define EXIT	   0x09f00000
+#define PL011_FR   (PL011 + 0x18)
+#define PL011_CR   (PL011 + 0x30)
+#define PL011_IMSC (PL011 + 0x38)
+#define PL011_MIS  (PL011 + 0x40)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct {
-	struct bus bus;
-	struct uart16550 *uart;
+/* A UART's other side. */
+struct side {
 	struct char_frontend front;
-	struct i8042 *kbc;
-	struct cmos *cmos;
-	struct debugexit *exit;
-	struct pvpanic *panic;
-	struct acpi_pm *pm;
-	struct cf9 *cf9;
 	int irq_level;
 	bool refuse, refused;
 	size_t fed; /* bytes offered and not taken */
+};
+
+static struct {
+	struct bus pio, mmio;
+	struct uart16550 *uart;
+	struct pl011 *pl011;
+	struct side com1, arm;
+	struct i8042 *kbc;
+	struct cmos *cmos;
+	struct pl031 *pl031;
+	int pl031_level; /* written with the clock's lock held */
+	struct debugexit *exit;
+	struct exitmmio *exitmmio;
+	struct pvpanic *panic, *panic_mmio;
+	struct acpi_pm *pm;
+	struct cf9 *cf9;
 } m;
+
+/* Changes only. */
+static void set_level(int *level, int now)
+{
+	if (now == *level)
+		abort();
+	*level = now;
+}
 
 static void set_irq(void *ctx, unsigned irq, int level)
 {
-	(void)ctx;
-	/* Changes only. */
-	if (irq == 4 && level == m.irq_level)
-		abort();
-	if (irq == 4)
-		m.irq_level = level;
+	(void)irq;
+	set_level(ctx, level);
 }
 
 static void on_power(void *ctx, enum power_event event, unsigned value)
@@ -52,51 +77,87 @@ static void on_power(void *ctx, enum power_event event, unsigned value)
 
 static bool put(void *ctx, uint8_t byte)
 {
-	(void)ctx;
+	struct side *side = ctx;
+
 	(void)byte;
-	m.refused |= m.refuse;
-	return !m.refuse;
+	side->refused |= side->refuse;
+	return !side->refuse;
 }
 
 static void want_input(void *ctx)
 {
-	(void)ctx;
+	struct side *side = ctx;
+
 	/* Only who was turned away is called back. */
-	if (!m.fed)
+	if (!side->fed)
 		abort();
-	m.fed = 0;
+	side->fed = 0;
+}
+
+static struct char_backend backend(struct side *side)
+{
+	return (struct char_backend){.write = put, .want_input = want_input, .ctx = side};
+}
+
+static int setup_pio(const struct power *power)
+{
+	struct char_backend back = backend(&m.com1);
+	struct irq_line irq = {.set = set_irq, .ctx = &m.com1.irq_level, .irq = COM1_IRQ};
+	int err = 0;
+
+	m.uart = uart16550_new(&irq, &back);
+	m.com1.front = uart16550_frontend(m.uart);
+	m.kbc = i8042_new(power);
+	m.cmos = cmos_new(NULL);
+	m.exit = debugexit_new(power);
+	m.panic = pvpanic_new(power);
+	m.pm = acpi_pm_new(power);
+	m.cf9 = cf9_new(power);
+	err |= uart16550_add(m.uart, &m.pio, UART);
+	err |= i8042_add(m.kbc, &m.pio);
+	err |= cmos_add(m.cmos, &m.pio);
+	err |= debugexit_add(m.exit, &m.pio, DEBUGEXIT_PORT);
+	err |= pvpanic_add(m.panic, &m.pio, PVPANIC_PORT);
+	err |= acpi_pm_add(m.pm, &m.pio, ACPI_PM_PORT);
+	err |= cf9_add(m.cf9, &m.pio);
+	return err;
+}
+
+static int setup_mmio(const struct power *power)
+{
+	struct char_backend back = backend(&m.arm);
+	struct irq_line irq = {.set = set_irq, .ctx = &m.arm.irq_level, .irq = 1};
+	struct irq_line alarm = {.set = set_irq, .ctx = &m.pl031_level, .irq = 2};
+	int err = 0;
+
+	m.pl011 = pl011_new(&irq, &back);
+	m.arm.front = pl011_frontend(m.pl011);
+	m.pl031 = pl031_new(&alarm);
+	m.exitmmio = exitmmio_new(power);
+	m.panic_mmio = pvpanic_new(power);
+	err |= pl011_add(m.pl011, &m.mmio, PL011);
+	err |= pl031_add(m.pl031, &m.mmio, PL031);
+	err |= exitmmio_add(m.exitmmio, &m.mmio, EXIT);
+	err |= pvpanic_add(m.panic_mmio, &m.mmio, PVPANIC);
+	return err;
 }
 
 static void setup(void)
 {
-	struct char_backend back = {.write = put, .want_input = want_input};
-	struct irq_line irq = {.set = set_irq, .irq = 4};
 	struct power power = {.event = on_power};
-	int err = 0;
 
 	memset(&m, 0, sizeof(m));
-	m.uart = uart16550_new(&irq, &back);
-	m.front = uart16550_frontend(m.uart);
-	m.kbc = i8042_new(&power);
-	m.cmos = cmos_new(NULL);
-	m.exit = debugexit_new(&power);
-	m.panic = pvpanic_new(&power);
-	m.pm = acpi_pm_new(&power);
-	m.cf9 = cf9_new(&power);
-	err |= uart16550_add(m.uart, &m.bus, UART);
-	err |= i8042_add(m.kbc, &m.bus);
-	err |= cmos_add(m.cmos, &m.bus);
-	err |= debugexit_add(m.exit, &m.bus, DEBUGEXIT_PORT);
-	err |= pvpanic_add(m.panic, &m.bus, PVPANIC_PORT);
-	err |= acpi_pm_add(m.pm, &m.bus, ACPI_PM_PORT);
-	err |= cf9_add(m.cf9, &m.bus);
-	if (err)
+	if (setup_pio(&power) || setup_mmio(&power))
 		abort();
 }
 
 static void teardown(void)
 {
 	uart16550_free(m.uart);
+	pl011_free(m.pl011);
+	pl031_free(m.pl031);
+	exitmmio_free(m.exitmmio);
+	pvpanic_free(m.panic_mmio);
 	i8042_free(m.kbc);
 	cmos_free(m.cmos);
 	debugexit_free(m.exit);
@@ -109,67 +170,124 @@ static uint8_t in(uint64_t port)
 {
 	uint8_t v;
 
-	bus_read(&m.bus, port, 1, &v);
+	bus_read(&m.pio, port, 1, &v);
 	return v;
 }
 
-static void offer(const uint8_t *buf, size_t n)
+static uint32_t load(uint64_t addr)
 {
-	size_t taken = m.front.feed(m.front.ctx, buf, n);
+	uint32_t v;
+
+	bus_read(&m.mmio, addr, 4, &v);
+	return v;
+}
+
+static void store(uint64_t addr, uint32_t v)
+{
+	bus_write(&m.mmio, addr, 4, &v);
+}
+
+static void offer(struct side *side, const uint8_t *buf, size_t n)
+{
+	size_t taken = side->front.feed(side->front.ctx, buf, n);
 
 	if (taken > n)
 		abort();
 	if (taken < n)
-		m.fed = n - taken;
+		side->fed = n - taken;
 }
 
 /* What holds whatever a guest has done. */
-static void check(void)
+static void check_pio(void)
 {
 	uint8_t lsr = in(UART + 5), status = in(0x64), v[8];
 
 	if (!(lsr & 0x20) != !(lsr & 0x40))
 		abort(); /* THRE and TEMT go together here */
-	if (!m.refused && !(lsr & 0x20))
+	if (!m.com1.refused && !(lsr & 0x20))
 		abort(); /* never busy without a reason */
 	if (status & 0x02)
 		abort(); /* the keyboard controller is never busy */
 	if (status & 0x01 && (in(0x60), in(0x64) & 0x01))
 		abort(); /* and a flush ends */
-	bus_read(&m.bus, 0x1000, 8, v);
+	bus_read(&m.pio, 0x1000, 8, v);
 	if (memcmp(v, "\xff\xff\xff\xff\xff\xff\xff\xff", 8))
+		abort();
+}
+
+static void check_mmio(void)
+{
+	uint32_t fr = load(PL011_FR);
+
+	if (!(fr & 0x08) != !!(fr & 0x80))
+		abort(); /* busy or empty */
+	if ((fr & 0x28) == 0x20 || (fr & 0x50) == 0x50)
+		abort(); /* a full transmitter is busy, a full receiver is not empty */
+	if (!m.arm.refused && (fr & 0x08))
+		abort(); /* never busy without a reason */
+	if (m.arm.irq_level != (load(PL011_MIS) != 0))
+		abort(); /* the line is what the registers say */
+	if (load(PL011 + 0xff8) != 0x05 || load(PL031 + 0xfe0) != 0x31)
+		abort();
+}
+
+/* Whatever the guest has done, once it reads in the proper way it gets at all of its input. */
+static void check_input(void)
+{
+	int n = 0;
+
+	store(PL011_CR, 0x301);
+	store(PL011_IMSC, 0x50);
+	while (!(load(PL011_FR) & 0x10))
+		if (load(PL011), ++n > 16)
+			abort();
+	if (m.arm.fed || m.arm.irq_level)
+		abort();
+	offer(&m.arm, (const uint8_t *)"xy", 1);
+	if (m.arm.fed || !m.arm.irq_level || load(PL011) != 'x')
 		abort();
 }
 
 static const uint16_t ports[16] = {UART, UART + 1, UART + 2, UART + 3, UART + 4, UART + 5, UART + 6, 0x60, 0x64, 0x70,
 	0x71, 0x92, DEBUGEXIT_PORT, PVPANIC_PORT, ACPI_PM_PORT, 0xcf8};
 
-/* op[0]: bits 0-2 what, 3-4 log2 of the size, 5 port from the table; op[1]: port or count; op[2..3]: data. */
+static const uint32_t addresses[16] = {PL011, PL011 + 0x04, PL011_FR, PL011 + 0x2c, PL011_CR, PL011 + 0x34, PL011_IMSC,
+	PL011 + 0x3c, PL011_MIS, PL011 + 0x44, PL031 + 0x04, PL031 + 0x08, PL031 + 0x10, PL031 + 0x1c, PVPANIC, EXIT};
+
+/*
+ * op[0]: bits 0-2 what, 3-4 log2 of the size, 5 address from the table, 6 the MMIO bus and its UART; op[1]: address or
+ * count; op[2..3]: data.
+ */
 static void run(const uint8_t *op)
 {
-	uint64_t port = op[0] & 0x20 ? ports[op[1] & 15] : (uint64_t)(op[1] << 4 | op[3] >> 4);
+	bool mmio = op[0] & 0x40;
+	struct bus *bus = mmio ? &m.mmio : &m.pio;
+	struct side *side = mmio ? &m.arm : &m.com1;
+	uint64_t anywhere = (uint64_t)(op[1] << 4 | op[3] >> 4);
+	uint64_t listed = mmio ? addresses[op[1] & 15] : ports[op[1] & 15];
+	uint64_t addr = op[0] & 0x20 ? listed : anywhere + (mmio ? PL011 : 0);
 	unsigned size = 1u << (op[0] >> 3 & 3);
 	uint8_t data[8] = {op[2], op[3], op[2], op[3], 0, op[2], 0xff, op[3]};
 
 	switch (op[0] & 7) {
 	case 0:
 	case 1:
-		bus_read(&m.bus, port, size, data);
+		bus_read(bus, addr, size, data);
 		break;
 	case 2:
 	case 3:
 	case 4:
-		bus_write(&m.bus, port, size, data);
+		bus_write(bus, addr, size, data);
 		break;
 	case 5:
-		offer(data, op[1] & 7);
+		offer(side, data, op[1] & 7);
 		break;
 	case 6:
-		m.refuse = op[1] & 1;
+		side->refuse = op[1] & 1;
 		break;
 	case 7:
-		m.refused = m.refuse;
-		m.front.drained(m.front.ctx);
+		side->refused = side->refuse;
+		side->front.drained(side->front.ctx);
 		break;
 	}
 }
@@ -182,10 +300,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	setup();
 	for (size_t i = 0; i + 4 <= size; i += 4)
 		run(data + i);
-	check();
-	m.refuse = m.refused = false;
-	m.front.drained(m.front.ctx);
-	check();
+	check_pio();
+	check_mmio();
+	m.com1.refuse = m.com1.refused = m.arm.refuse = m.arm.refused = false;
+	m.com1.front.drained(m.com1.front.ctx);
+	m.arm.front.drained(m.arm.front.ctx);
+	check_pio();
+	check_mmio();
+	check_input();
 	teardown();
 	return 0;
 }

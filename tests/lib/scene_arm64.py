@@ -106,6 +106,26 @@ def arm64_second_cpu(host):
 		ends_in_gdb(m, g, serial='online 2\n')
 
 
+@scenario('breakpoints in the kernel half, before the MMU is on: by the ELF file, and by where a vmlinux was loaded',
+	  'breakpoints', 'step', arch='arm64')
+def arm64_kernel_half(host):
+	for guest in 'higher', 'vmlinux':
+		with gdb_session(host, guest=guest) as (m, g):
+			tap.equal(g.int('$SCTLR_EL1') & 1, 0, 'the MMU')
+			tap.equal(g.pc() % 4096, g.address('high_start') % 4096, 'pc')
+			tap.equal(g.int('high_calls'), 0x600d, 'a variable there')
+			g.cmd('break high_work')
+			g.cmd('tbreak high_main')
+			hit(g, 'high_main')
+			tap.check(g.pc() >> 39 == 0x1ffffff, 'pc is in the kernel half')
+			tap.contains(g.error('x/x 0x40200000'), 'Cannot access memory', 'nothing is mapped below')
+			for n in (1, 2, 3):
+				hit(g, 'high_work')
+				tap.equal(g.int('n'), n, 'n')
+				tap.equal(g.frames()[:2], ['high_work', 'high_main'], 'backtrace')
+			ends_in_gdb(m, g, serial='high_calls=0x6013\nend\n')
+
+
 # ---- instructions that are hard to step over ----
 
 SEEN = {'uart': 0x11, 'uart.again': 0x11, 'rtc': 0x31,
