@@ -15,7 +15,6 @@
 
 #define PVPANIC_PORT	     0x505
 #define PVPANIC_LEN	     1
-#define PVPANIC_MMIO_LEN     2 /* for its device-tree node */
 #define PVPANIC_PANICKED     0x01
 #define PVPANIC_CRASH_LOADED 0x02
 

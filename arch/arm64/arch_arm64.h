@@ -84,8 +84,11 @@ struct step_state {
 
 /* The guest's own debug registers, which KVM keeps aside while ours are loaded. */
 struct guest_debug {
-	bool stale;    /* the guest may have changed them since */
-	bool stepping; /* KVM steps on its behalf: its own software step is due after this instruction */
+	bool stale;	/* the guest may have changed them since */
+	bool stepping;	/* KVM steps on its behalf: its own software step is due after this instruction */
+	bool returning; /* it handles an exception of its own, given at return_pc */
+	uint64_t return_pc;
+	bool return_ss; /* its own step is still to come after the instruction there */
 	uint64_t mdscr;
 	uint64_t bcr[ARM64_DBG_MAX], bvr[ARM64_DBG_MAX], wcr[ARM64_DBG_MAX], wvr[ARM64_DBG_MAX];
 };
@@ -199,10 +202,17 @@ int arm64_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
  * ourselves) its own software step, as far as it is due at the present pc.
  */
 int arm64_guest_debug_merge(struct vcpu *vcpu, struct arm64_debug_regs *regs, bool step);
-/* A debug exception that is the guest's own goes to it. Returns 1: no news for the debugger; or -errno. */
-int arm64_guest_debug_give(struct vcpu *vcpu, unsigned ec_low, uint64_t iss, const uint64_t *far);
-/* The step made on the guest's behalf has ended; same returns. */
+/*
+ * These return 1: no news for the debugger; or -errno. hit: a breakpoint or watchpoint of the guest's register `owner`
+ * (negative: not known which), which goes to the guest if it still has that. returned: from its handler. stepped: the
+ * step made on its behalf.
+ */
+int arm64_guest_debug_hit(struct vcpu *vcpu, int owner, unsigned ec_low, uint64_t iss, const uint64_t *far);
+int arm64_guest_debug_returned(struct vcpu *vcpu);
 int arm64_guest_debug_stepped(struct vcpu *vcpu);
+/* In a debugger's step: does an ERET to here load PSTATE.SS; and its own step after an instruction with that. */
+bool arm64_guest_debug_takes_ss(struct vcpu *vcpu);
+int arm64_guest_debug_step_due(struct vcpu *vcpu);
 
 /* time.c, own thread: this vCPU is about to park. arch_time_resume() is the other end. */
 void arm64_time_stop(struct vcpu *vcpu);

@@ -83,6 +83,7 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 	struct arch_vcpu *a = vcpu->arch;
 	/* A step that was overtaken by a stop may have been made nevertheless: KVM keeps its end for the next one. */
 	bool unfinished = a->step.active && !a->step.exited && a->armed.control;
+	bool given = a->step.given;
 	struct arm64_debug_regs *regs = &a->debug_regs;
 	struct kvm_guest_debug dbg;
 	int ret;
@@ -92,7 +93,9 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 	a->step.active = false;
 	if (ret == 0 && (step || a->slots.swbreak || regs->nb || regs->nw))
 		ret = arm64_guest_debug_merge(vcpu, regs, step);
-	if (ret == 0 && step)
+	if (ret == 0 && step && given) /* it has ended already, which arch_step_alone() has yet to say */
+		a->step = (struct step_state){.active = true, .done = true, .exited = true, .given = true};
+	else if (ret == 0 && step)
 		ret = arm64_step_prepare(vcpu, regs);
 	if (ret == 0)
 		ret = flush(vcpu, step);
@@ -115,15 +118,17 @@ static int cause_break(struct vcpu *vcpu, struct vm_stop *out)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	int hit = arm64_hwbp_hit_break(&a->debug_regs, out->pc);
-	unsigned owner = hit < 0 ? ARM64_DBG_GUEST : a->debug_regs.bowner[hit];
+	int owner = hit < 0 ? -1 : a->debug_regs.bowner[hit];
 
+	if (owner == ARM64_DBG_PRIVATE && !a->step.active)
+		return arm64_guest_debug_returned(vcpu);
 	if (owner == ARM64_DBG_PRIVATE) {
 		out->kind = VM_STOP_STEPPED;
 		a->step.exited = true;
 		return arm64_step_finish(vcpu);
 	}
-	if (owner & ARM64_DBG_GUEST)
-		return arm64_guest_debug_give(vcpu, ESR_EC_BREAK_LOW, ESR_ISS_DEBUG, NULL);
+	if (owner < 0 || owner & ARM64_DBG_GUEST)
+		return arm64_guest_debug_hit(vcpu, owner, ESR_EC_BREAK_LOW, ESR_ISS_DEBUG, NULL);
 	out->kind = VM_STOP_HWBREAK;
 	out->addr = a->slots.slot[owner].addr;
 	return 0;
@@ -133,11 +138,11 @@ static int cause_watch(struct vcpu *vcpu, uint64_t hsr, uint64_t far, struct vm_
 {
 	struct arch_vcpu *a = vcpu->arch;
 	int hit = arm64_hwbp_hit_watch(&a->debug_regs, far, hsr & ESR_WNR);
-	unsigned owner = hit < 0 ? ARM64_DBG_GUEST : a->debug_regs.wowner[hit];
+	int owner = hit < 0 ? -1 : a->debug_regs.wowner[hit];
 	const struct hw_slot *s;
 
-	if (owner & ARM64_DBG_GUEST)
-		return arm64_guest_debug_give(vcpu, ESR_EC_WATCH_LOW, hsr & ESR_ISS, &far);
+	if (owner < 0 || owner & ARM64_DBG_GUEST)
+		return arm64_guest_debug_hit(vcpu, owner, ESR_EC_WATCH_LOW, hsr & ESR_ISS, &far);
 	s = &a->slots.slot[owner];
 	out->kind = VM_STOP_WATCH;
 	out->access = s->kind;
@@ -162,6 +167,19 @@ static int cause_step(struct vcpu *vcpu, struct vm_stop *out)
 	return ret;
 }
 
+/*
+ * During a step and until its end says more, the guest's masks are what they were; without one they are KVM's, where SS
+ * is the guest's only while KVM steps on its behalf.
+ */
+static void show_own_pstate(struct arch_vcpu *a)
+{
+	uint64_t own = a->masked ? a->core[CORE_PSTATE] : a->kvm_pstate;
+
+	if (!a->masked && !a->guest.stepping)
+		own &= ~PSTATE_SS;
+	arm64_show_pstate(a, own);
+}
+
 int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out)
 {
 	const struct kvm_debug_exit_arch *x = &vcpu->run->debug.arch;
@@ -170,8 +188,7 @@ int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out)
 
 	if (ret < 0)
 		return ret;
-	/* Until a step's end says more, the guest's masks are what they were. */
-	arm64_show_pstate(a, a->masked ? a->core[CORE_PSTATE] : a->kvm_pstate);
+	show_own_pstate(a);
 	memset(out, 0, sizeof(*out));
 	out->pc = a->core[CORE_PC];
 	switch (x->hsr >> ESR_EC_SHIFT) {
@@ -208,12 +225,12 @@ int arch_regs_fetch(struct vcpu *vcpu)
 	if (ret < 0)
 		return ret;
 	arm64_time_stop(vcpu);
+	a->step.given = false;
 	a->mmu_stale = false;
 	a->kvm_pstate = a->core[CORE_PSTATE];
-	if (!a->masked)
-		return 0;
-	arm64_show_pstate(a, own);
-	if (a->step.active && !a->step.done)
+	a->core[CORE_PSTATE] = own;
+	show_own_pstate(a);
+	if (a->masked && a->step.active && !a->step.done)
 		ret = arm64_step_finish(vcpu);
 	return ret;
 }

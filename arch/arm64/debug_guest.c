@@ -1,7 +1,9 @@
 /*
  * The guest's own debug hardware while a debugger is at work: KVM loads the debugger's registers instead of the guest's
  * and takes every debug exception to the host. The guest's breakpoints and watchpoints go into registers that are free,
- * and what is its own is given to it as the exception it expects. Source: Arm ARM (DDI 0487), D2.
+ * and what is its own is given to it as the exception it expects. Its handler changes the registers as a rule, to step
+ * over what was hit: the return from it is waited for with a breakpoint, and they are looked at again. Source: Arm ARM
+ * (DDI 0487), D2.
  */
 #include "arch/arch.h"
 
@@ -46,35 +48,64 @@ static bool step_enabled(uint64_t mdscr, uint64_t pstate)
 	return (mdscr & MDSCR_SS) && (el0 || ((mdscr & MDSCR_KDE) && !(pstate & PSTATE_D)));
 }
 
+/* ss: whether the guest's own step, if it is on then, comes after the instruction at pc; else before it. */
+static void wait_for_return(struct guest_debug *g, uint64_t pc, bool ss)
+{
+	g->returning = true;
+	g->return_pc = pc;
+	g->return_ss = ss;
+	g->stale = true;
+}
+
+static int give(struct vcpu *vcpu, unsigned ec_low, uint64_t iss, const uint64_t *far)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	uint64_t pstate = a->core[CORE_PSTATE];
+	bool same = !(pstate & PSTATE_NRW) && (pstate & PSTATE_MODE);
+
+	wait_for_return(&a->guest, a->core[CORE_PC], true);
+	return arm64_give_exception(vcpu, (uint64_t)(ec_low + same) << ESR_EC_SHIFT | ESR_IL | iss, far);
+}
+
+/* The same slots again, with what the guest has changed. A step's own arm follows anyway. */
+static int rearm(struct vcpu *vcpu)
+{
+	const struct hw_slots slots = vcpu->arch->slots;
+	int ret = vcpu->arch->step.active ? 0 : arch_debug_arm(vcpu, &slots, false);
+
+	return ret < 0 ? ret : 1;
+}
+
 /* One due now is given at once, one due after the next instruction is made by KVM. */
 static int merge_step(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	int ret = 0;
 
 	if (!step_enabled(a->guest.mdscr, a->core[CORE_PSTATE]))
 		return 0;
-	if (a->core[CORE_PSTATE] & PSTATE_SS)
-		a->guest.stepping = true;
-	else
-		ret = arm64_guest_debug_give(vcpu, ESR_EC_STEP_LOW, ISS_STEP_VALID | ESR_ISS_DEBUG, NULL);
-	return ret < 0 ? ret : 0;
+	if (!(a->core[CORE_PSTATE] & PSTATE_SS))
+		return give(vcpu, ESR_EC_STEP_LOW, ISS_STEP_VALID | ESR_ISS_DEBUG, NULL);
+	a->guest.stepping = true;
+	return 0;
 }
 
 int arm64_guest_debug_merge(struct vcpu *vcpu, struct arm64_debug_regs *regs, bool step)
 {
 	const struct arch_vm *av = vcpu->vm->arch;
-	struct guest_debug *g = &vcpu->arch->guest;
+	struct arch_vcpu *a = vcpu->arch;
+	struct guest_debug *g = &a->guest;
+	int ret = g->stale ? fetch(vcpu) : 0;
 
-	g->stepping = false;
-	if (g->stale) {
-		int ret = fetch(vcpu);
-
-		if (ret < 0)
-			return ret;
-		g->stale = false;
-	}
+	g->stale = g->stepping = false;
+	if (g->returning && a->core[CORE_PC] == g->return_pc)
+		g->returning = false;
+	if (ret == 0 && !step)
+		ret = merge_step(vcpu);
+	if (ret < 0)
+		return ret;
 	/* What finds no free register is lost for as long as the debugger's are loaded. */
+	if (g->returning && !step)
+		(void)arm64_hwbp_add_private(regs, g->return_pc);
 	for (unsigned i = 0; (g->mdscr & MDSCR_MDE) && i < av->nbreaks; i++) {
 		if (g->bcr[i] & DBG_E)
 			(void)arm64_hwbp_add_guest_break(regs, i, g->bcr[i], g->bvr[i]);
@@ -83,31 +114,76 @@ int arm64_guest_debug_merge(struct vcpu *vcpu, struct arm64_debug_regs *regs, bo
 		if (g->wcr[i] & DBG_E)
 			(void)arm64_hwbp_add_guest_watch(regs, i, g->wcr[i], g->wvr[i]);
 	}
-	return step ? 0 : merge_step(vcpu);
+	return 0;
 }
 
-int arm64_guest_debug_give(struct vcpu *vcpu, unsigned ec_low, uint64_t iss, const uint64_t *far)
+/* Is the register, as it was merged, still the guest's? owner has its number. */
+static bool unchanged(const struct guest_debug *was, const struct guest_debug *now, unsigned owner, bool watch)
 {
-	uint64_t pstate = vcpu->arch->core[CORE_PSTATE];
-	bool same = !(pstate & PSTATE_NRW) && (pstate & PSTATE_MODE);
-	int ret = arm64_give_exception(vcpu, (uint64_t)(ec_low + same) << ESR_EC_SHIFT | ESR_IL | iss, far);
+	unsigned n = owner & (ARM64_DBG_MAX - 1);
 
-	return ret < 0 ? ret : 1;
+	if (!(now->mdscr & MDSCR_MDE))
+		return false;
+	if (watch)
+		return was->wcr[n] == now->wcr[n] && was->wvr[n] == now->wvr[n];
+	return was->bcr[n] == now->bcr[n] && was->bvr[n] == now->bvr[n];
+}
+
+int arm64_guest_debug_hit(struct vcpu *vcpu, int owner, unsigned ec_low, uint64_t iss, const uint64_t *far)
+{
+	struct guest_debug was = vcpu->arch->guest;
+	int ret = fetch(vcpu);
+
+	if (ret == 0 && (owner < 0 || unchanged(&was, &vcpu->arch->guest, (unsigned)owner, ec_low == ESR_EC_WATCH_LOW)))
+		ret = give(vcpu, ec_low, iss, far);
+	return ret < 0 ? ret : rearm(vcpu);
+}
+
+int arm64_guest_debug_returned(struct vcpu *vcpu)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	int ret = fetch(vcpu);
+
+	/* ERET loads SS only while the step is on in the hardware, and there it is the debugger's. */
+	if (ret == 0 && a->guest.return_ss && step_enabled(a->guest.mdscr, a->core[CORE_PSTATE]))
+		a->core[CORE_PSTATE] |= PSTATE_SS;
+	a->guest.returning = a->guest.stale = false;
+	return ret < 0 ? ret : rearm(vcpu);
+}
+
+bool arm64_guest_debug_takes_ss(struct vcpu *vcpu)
+{
+	struct arch_vcpu *a = vcpu->arch;
+
+	if (a->guest.stale && fetch(vcpu) == 0)
+		a->guest.stale = false;
+	return step_enabled(a->guest.mdscr, a->core[CORE_PSTATE]);
+}
+
+int arm64_guest_debug_step_due(struct vcpu *vcpu)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	uint64_t elr, spsr;
+	int ret;
+
+	if (!(a->guest.mdscr & MDSCR_SS))
+		return 0;
+	if (step_enabled(a->guest.mdscr, a->core[CORE_PSTATE]))
+		return give(vcpu, ESR_EC_STEP_LOW, ISS_STEP_VALID | ESR_ISS_DEBUG, NULL);
+	/* Another exception came before it or instead of it: SPSR has what is still to be done after the return. */
+	ret = arm64_get(vcpu, ID_ELR_EL1, &elr);
+	if (ret == 0)
+		ret = arm64_get(vcpu, ID_SPSR_EL1, &spsr);
+	if (ret == 0)
+		wait_for_return(&a->guest, elr, spsr & PSTATE_SS);
+	return ret;
 }
 
 int arm64_guest_debug_stepped(struct vcpu *vcpu)
 {
-	struct arch_vcpu *a = vcpu->arch;
-	struct kvm_guest_debug dbg = a->armed;
 	int ret;
 
-	a->guest.stepping = false;
-	dbg.control &= ~(uint32_t)KVM_GUESTDBG_SINGLESTEP;
-	ret = arm64_set_guest_debug(vcpu, &dbg);
-	if (ret < 0)
-		return ret;
-	/* It may have led into an exception's handler: then the step is due after the return. */
-	if (!step_enabled(a->guest.mdscr, a->core[CORE_PSTATE]))
-		return 1;
-	return arm64_guest_debug_give(vcpu, ESR_EC_STEP_LOW, ISS_STEP_VALID | ESR_ISS_DEBUG, NULL);
+	vcpu->arch->guest.stepping = false;
+	ret = arm64_guest_debug_step_due(vcpu);
+	return ret < 0 ? ret : rearm(vcpu);
 }

@@ -214,25 +214,34 @@ int arm64_step_finish(struct vcpu *vcpu)
 	struct arch_vcpu *a = vcpu->arch;
 	struct step_state *st = &a->step;
 	bool moved = a->core[CORE_PC] != st->pc;
+	bool entered = moved && entered_exception(vcpu);
+	bool returned = st->insn.insn == ARM64_ERET && !at_el0(st->pstate) && !entered;
 	uint64_t own = st->pstate;
 	int ret = 0;
 
 	st->done = true;
-	if (moved && entered_exception(vcpu)) {
-		own = PSTATE_I | PSTATE_F;
-		ret = repair_saved(vcpu);
-	} else if (st->insn.insn == ARM64_ERET && !at_el0(st->pstate)) {
-		if (moved)
-			own = st->spsr & ~PSTATE_SS;
-		ret = arm64_set(vcpu, ID_SPSR_EL1, st->spsr);
-	} else if (moved) {
-		own &= ~PSTATE_SS;
-	}
-	arm64_show_pstate(a, own);
 	if (st->insn.insn == ARM64_MSR_SYSTEM)
 		a->mmu_stale = true;
 	if (st->insn.insn == ARM64_MSR_DEBUG)
 		a->guest.stale = true;
+	if (entered) {
+		own = PSTATE_I | PSTATE_F;
+		ret = repair_saved(vcpu);
+	} else if (returned) {
+		if (moved)
+			own = st->spsr;
+		ret = arm64_set(vcpu, ID_SPSR_EL1, st->spsr);
+	}
+	arm64_show_pstate(a, own);
+	if (ret < 0 || !moved || entered)
+		return ret;
+	if (!returned || !arm64_guest_debug_takes_ss(vcpu))
+		a->core[CORE_PSTATE] &= ~PSTATE_SS;
+	if (returned || !(st->pstate & PSTATE_SS))
+		return 0;
+	/* The guest steps itself as well: its own step ends here, too. */
+	ret = arm64_guest_debug_step_due(vcpu);
+	st->given = false;
 	return ret;
 }
 

@@ -22,7 +22,7 @@ def registers(host):
 			tap.equal(g.int('$' + r), 0x1122334455667700 + i, r + ' after a step')
 		tap.equal(g.int('$' + arg), 100, arg)
 		flags, bits, names = isa(host).flags
-		g.cmd('set var $%s = %d' % (flags, g.reg(flags) | bits))
+		g.cmd('set var $%s = (unsigned)%d' % (flags, g.reg(flags) | bits))
 		tap.equal(g.reg(flags) & bits, bits, 'flags')
 		tap.contains(g.value('$' + flags), names, 'flags by name')
 		for r, v in saved.items():

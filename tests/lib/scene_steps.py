@@ -183,10 +183,13 @@ def halted(host):
 		hit(g, 'halt_insn')
 		g.run('stepi')
 		tap.equal(g.pc(), g.address('halt_after'), 'pc after a step at the halt')
+		turns = g.int('turns')
+		# on arm64 a stop may wake it, as anything may
+		tap.check(turns == 0 or host.arch == 'arm64', 'turns: nothing has woken it')
 		while g.pc() != g.address('halt_counted'):
-			tap.equal(g.int('turns'), 0, 'turns before the increment')
+			tap.equal(g.int('turns'), turns, 'turns before the increment')
 			tap.check(g.address('halt_after') <= g.pc() < g.address('halt_counted'), 'pc on the way there')
 			g.run('stepi')
-		tap.equal(g.int('turns'), 1, 'turns after it')
+		tap.equal(g.int('turns'), turns + 1, 'turns after it')
 		g.cmd('kill')
 		ends(m, 14)

@@ -434,17 +434,19 @@ user_left:
 	ldp	x29, x30, [sp], #96
 	ret
 
-	.globl lock_take, lock_load, lock_taken, lock_release
+	.globl lock_take, lock_load, lock_stored, lock_taken, lock_wait, lock_release
 lock_take:
 	mov	w2, #1
 lock_load:
 	ldaxr	w1, [x0]
-	cbnz	w1, 1f
+	cbnz	w1, lock_wait
 	stxr	w1, w2, [x0]
+lock_stored:
 	cbnz	w1, lock_load
 lock_taken:
 	ret
-1:	wfe
+lock_wait:
+	wfe
 	b	lock_load
 lock_release:
 	stlr	wzr, [x0]
@@ -484,7 +486,7 @@ simd_store:
 	.globl	store_table, store_table_end
 store_table:
 	.popsection
-	.globl stores, stores_end
+	.globl stores, stores_end		/* behind all of them */
 stores:
 	mov	x1, #0x0101010101010101
 	add	x2, x0, #128
@@ -506,6 +508,7 @@ W 16, 8, 0,	ldr	x3, [x0, #16]
 W 40, 16, 0,	ldp	x3, x4, [x0, #40]
 W 77, 4, 0,	ldur	w3, [x0, #77]
 W 200, 1, 0,	ldrb	w3, [x0, #200]
+	nop
 stores_end:
 	ret
 	.pushsection .rodata.store_table, "a"
