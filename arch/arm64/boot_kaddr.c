@@ -163,9 +163,7 @@ static uint64_t relr_next(struct relr *r)
 
 static struct relr relr_start(const struct image *m, uint64_t at)
 {
-	uint64_t first = word(m, at), limit = first + m->size;
-
-	return (struct relr){.m = m, .at = at, .limit = limit < first ? UINT64_MAX - WORD : limit};
+	return (struct relr){.m = m, .at = at, .limit = word(m, at) + m->size};
 }
 
 /* A place holds an address in the image, or one close by: some stand for offsets from its ends. */
@@ -186,8 +184,6 @@ static uint64_t relr_base(const struct image *m, uint64_t table, uint64_t last)
 {
 	uint64_t first = word(m, table), found = 0;
 
-	if (last > -m->size)
-		return 0;
 	for (uint64_t base = first_base(m, last + WORD); base <= first; base += ARM64_IMAGE_ALIGN) {
 		if (!relr_fits(m, base, table))
 			continue;
@@ -206,8 +202,11 @@ static uint64_t relr_kaddr(const struct image *m)
 		uint64_t place, last = 0, base, n = 0, v = word(m, at);
 		struct relr r;
 
-		/* An address, and a bitmap after it: nearly nothing but such a table passes. */
-		if (v < KERNEL_HALF || v % WORD || !(word(m, at + WORD) & 1))
+		/*
+		 * An address, and a bitmap after it: nearly nothing but such a table passes. So close to the end of all
+		 * addresses that places could wrap around, there is no kernel.
+		 */
+		if (v < KERNEL_HALF || v > -(2 * m->size) - RELR_BITS * WORD || v % WORD || !(word(m, at + WORD) & 1))
 			continue;
 		r = relr_start(m, at);
 		for (; (place = relr_next(&r)); n++)

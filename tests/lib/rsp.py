@@ -171,13 +171,22 @@ class Rsp:
 
 	def hello(self, noack=True):
 		"""As a gdb begins. Returns the stop."""
-		self.features = self.ask('qSupported:multiprocess-;swbreak+;hwbreak+;vContSupported+;error-message+')
+		self.features = self._first('qSupported:multiprocess-;swbreak+;hwbreak+;vContSupported+;error-message+')
 		if noack and 'QStartNoAckMode+' in self.features:
 			if self.ask('QStartNoAckMode') != 'OK':
 				raise RspError('no NoAck mode')
 			self.noack = True
 		self.registers = self._target()
 		return self.stop(self.ask('?'))
+
+	def _first(self, packet):
+		"""As gdb does, the first packet is sent again: a line that is only just coming up may have lost it."""
+		for _ in range(3):
+			self.send(packet)
+			data = self.take(self.timeout / 3)
+			if data is not None:
+				return data.decode('latin-1')
+		raise RspError('no reply to the first packet')
 
 	def _target(self):
 		"""[(name, bytes)] by number, from target.xml."""

@@ -306,48 +306,51 @@ def store_table(c, sym):
 	return list(zip(*[iter(words)] * 4))
 
 
-def watched(host, kind, first, size):
+def watched(c, sym, kind, first, size):
+	"""One round of the accesses with one watchpoint."""
 	reason, writes = KINDS[kind]
-	with raw_session(host, 'lab=stores,1') as (m, c, sym):
-		accesses = store_table(c, sym)
-		runs_to(c, sym['stores'])
-		base = sym['watched']
-		wanted = [hex(a) for a, off, n, w in accesses if w in writes and off < first + size and first < off + n]
-		seen = []
-		c.plant(sym['stores_end'])
-		while len(seen) <= len(wanted):
-			spot = '%x,%x' % (base + first, size)
-			tap.equal(c.ask('%s,%s' % (kind, spot)), 'OK', 'set %s,%d,%d' % (kind, first, size))
-			before = c.read(base, 256)
-			stop = c.resume()
-			tap.equal(c.ask('z%s,%s' % (kind[1], spot)), 'OK', 'clear')
-			if stop.pc == sym['stores_end']:
-				break
-			tap.equal((stop.signal, stop.reason), (5, reason), 'stop: ' + stop.text)
-			addr = int(re.search(reason + ':([0-9a-f]+)', stop.text).group(1), 16)
-			tap.check(first <= addr - base < first + size, 'the address is a watched one: %#x' % addr)
-			seen.append(hex(stop.pc))
-			now = c.read(base, 256)
-			if 1 in writes:         # else others write there
-				tap.check(now[first:first + size] == before[first:first + size], 'the access is yet to come')
-			tap.equal(step(c), stop.pc + 4, 'pc after a step')
-		tap.equal(seen, wanted, 'accesses that %s,%d,%d stopped at' % (kind, first, size))
-		c.unplant(sym['stores_end'])
+	accesses, base = store_table(c, sym), sym['watched']
+	spot = '%x,%x' % (base + first, size)
+	wanted = [hex(a) for a, off, n, w in accesses if w in writes and off < first + size and first < off + n]
+	seen = []
+	runs_to(c, sym['stores'])
+	tap.equal(c.ask('M%x,100:%s' % (base, '00' * 256)), 'OK', 'clearing what is watched')
+	c.plant(sym['stores_end'])
+	while len(seen) <= len(wanted):
+		tap.equal(c.ask('%s,%s' % (kind, spot)), 'OK', 'set %s,%d,%d' % (kind, first, size))
+		before = c.read(base, 256)
+		stop = c.resume()
+		tap.equal(c.ask('z%s,%s' % (kind[1], spot)), 'OK', 'clear')
+		if stop.pc == sym['stores_end']:
+			break
+		tap.equal((stop.signal, stop.reason), (5, reason), 'stop: ' + stop.text)
+		addr = int(re.search(reason + ':([0-9a-f]+)', stop.text).group(1), 16)
+		tap.check(first <= addr - base < first + size, 'the address is a watched one: %#x' % addr)
+		seen.append(hex(stop.pc))
+		now = c.read(base, 256)
+		if 1 in writes:         # else others write there
+			tap.check(now[first:first + size] == before[first:first + size], 'the access is yet to come')
+		tap.equal(step(c), stop.pc + 4, 'pc after a step')
+	tap.equal(seen, wanted, 'accesses that %s,%d,%d stopped at' % (kind, first, size))
+	c.unplant(sym['stores_end'])
+
+
+def watch_all(host, spots):
+	with raw_session(host, 'lab=stores,%d' % len(spots)) as (m, c, sym):
+		for spot in spots:
+			watched(c, sym, *spot)
 		ends_raw(m, c, 'stored 61 \n')
 
 
 @scenario('watchpoints of any length: each access to them and no other, before it is made', 'watch', 'breakpoints',
-	  'step', arch='arm64', timeout=180)
+	  'step', arch='arm64', timeout=120)
 def arm64_watch_lengths(host):
-	for first, size in RANGES:
-		watched(host, 'Z2', first, size)
+	watch_all(host, [('Z2', first, size) for first, size in RANGES])
 
 
-@scenario('watchpoints on loads, and on both', 'watch', 'breakpoints', 'step', arch='arm64', timeout=120)
+@scenario('watchpoints on loads, and on both', 'watch', 'breakpoints', 'step', arch='arm64')
 def arm64_watch_kinds(host):
-	for kind in 'Z3', 'Z4':
-		for first, size in (5, 3), (17, 1), (32, 24), (79, 1), (200, 1):
-			watched(host, kind, first, size)
+	watch_all(host, [(kind, *spot) for kind in ('Z3', 'Z4') for spot in ((5, 3), (17, 1), (32, 24), (79, 1), (200, 1))])
 
 
 @scenario('more watchpoints than there are registers are refused with a reason', 'watch', arch='arm64')

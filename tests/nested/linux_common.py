@@ -57,7 +57,7 @@ def idle(linux, guest):
 def attached_again(linux, guest):
 	for end in ('detach', 'disconnect', 'kill stopped', 'kill running', 'detach'):
 		with linux.debugger() as gdb:
-			gdb.cmd('break ' + linux.syscall('getppid'))
+			linux.break_syscall(gdb, 'getppid')
 			gdb.run('stepi')
 			gdb.resume('continue')
 			guest.type('inside parent; echo do""ne\n')
@@ -78,7 +78,7 @@ def attached_again(linux, guest):
 def counted(linux, guest):
 	rounds = 20
 	with linux.debugger() as gdb:
-		gdb.cmd('break ' + linux.syscall('getppid'))
+		linux.break_syscall(gdb, 'getppid')
 		gdb.resume('continue')
 		guest.type('inside calls %d 0 & inside calls %d 1 & wait; echo all do""ne\n' % (rounds, rounds))
 		seen = {1: 0, 2: 0}
@@ -99,7 +99,7 @@ def stepped(linux, guest):
 	guest.type('inside calls 1000000000 1 &\n')
 	begin = time.monotonic()
 	with linux.debugger() as gdb:
-		gdb.cmd('break ' + linux.syscall('getppid'))
+		linux.break_syscall(gdb, 'getppid')
 		# the first call is made before the program goes to its CPU
 		for _ in range(20):
 			stop = gdb.run('continue')
@@ -116,7 +116,7 @@ def stepped(linux, guest):
 			tap.check(not linux.in_interrupt(stop), 'step %d came to %s at %#x' % (i, stop.func, stop.pc))
 			user += linux.is_user(stop.pc)
 		tap.check(user, 'the steps came through user mode')
-		gdb.cmd('tbreak ' + linux.syscall('getppid'))
+		linux.break_syscall(gdb, 'getppid', 'tbreak')
 		linux.entered(gdb.run('continue'), 'getppid')
 		tap.check(gdb.int('jiffies') > ticks, 'time has passed in the guest')
 		funcs = []
@@ -149,8 +149,8 @@ def registers_written(linux, guest):
 def own_breaks(linux, guest):
 	tap.equal(guest.check('inside break 100'), 'traps=100\n', 'without a debugger')
 	with linux.debugger() as gdb:
-		gdb.cmd('break ' + linux.syscall('getuid'))
-		gdb.cmd('break ' + linux.syscall('getgid'))
+		linux.break_syscall(gdb, 'getuid')
+		linux.break_syscall(gdb, 'getgid')
 		gdb.resume('continue')
 		tap.equal(guest.check('inside break 100'), 'traps=100\n', 'with one')
 		interrupted(gdb)
@@ -164,7 +164,7 @@ def slots_run_out(linux, guest):
 		 'getsid', 'setsid', 'times', 'setregid', 'setuid', 'setgid', 'setfsuid', 'setfsgid', 'getpgid')[:slots + 1]
 	with linux.debugger() as gdb:
 		for name in names:
-			gdb.cmd('hbreak ' + linux.syscall(name))
+			linux.break_syscall(gdb, name, 'hbreak')
 		gdb.resume('continue')
 		gdb.cmd('info breakpoints')             # by then it has been refused
 		tap.contains('\n'.join(gdb.log[-40:]), 'Cannot insert hardware breakpoint %d' % (slots + 1), 'refusal')

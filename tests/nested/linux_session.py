@@ -81,8 +81,15 @@ class Linux:
 			gdb.connect(self.nest().outer.outside('gdb0'))
 			yield gdb
 
+	def at(self, function):
+		"""What to give to break for a function."""
+		return function
+
 	def syscall(self, name):
 		return self.syscall_prefix + name
+
+	def break_syscall(self, gdb, name, command='break'):
+		gdb.cmd('%s %s' % (command, self.at(self.syscall(name))))
 
 	def entered(self, stop, name):
 		"""The stop is at a system call's beginning: an inlined function has the line."""
@@ -109,7 +116,7 @@ class Linux:
 
 	def start_kernel_is_reached(self, gdb):
 		"""From the first instruction to a breakpoint at start_kernel, and around there."""
-		gdb.cmd('break start_kernel')
+		gdb.cmd('break ' + self.at('start_kernel'))
 		begin = time.monotonic()
 		stop = hit(gdb, 'start_kernel')
 		tap.diag('start_kernel after %.2f s' % (time.monotonic() - begin))
@@ -128,7 +135,7 @@ class Linux:
 
 	def second_cpu_is_reached(self, gdb, function):
 		"""From start_kernel on: a stop on the second CPU's way up, then both become idle."""
-		gdb.cmd('hbreak ' + function)
+		gdb.cmd('hbreak ' + self.at(function))
 		stop = hit(gdb, function)
 		tap.equal(stop.thread, 2, 'thread')
 		tap.equal(gdb.frames()[0], function, 'backtrace')
@@ -136,7 +143,7 @@ class Linux:
 		for _ in range(3):
 			stop = gdb.run('next')
 			tap.equal((stop.reason, stop.func, stop.thread), ('end-stepping-range', function, 2), 'next')
-		gdb.cmd('break cpu_startup_entry')
+		gdb.cmd('break ' + self.at('cpu_startup_entry'))
 		tap.equal(sorted([hit(gdb, 'cpu_startup_entry').thread for _ in range(CPUS)]), [1, 2],
 			  'threads that become idle')
 		gdb.cmd('delete')

@@ -298,6 +298,11 @@ static void test_kaddr(void)
 	put64(RELA_AT + 24 * 5, UINT64_MAX);
 	tap_is_u64(arm64_image_kaddr(image, SIZE, 0, 8 * MIB), 0, "a place at the end of all addresses");
 	image_init(0, SIZE, 0xa);
+	put64(RELA_AT, 0xffffffffffff0000);
+	for (size_t i = 1; i < 1000; i++)
+		put64(RELA_AT + 8 * i, UINT64_MAX);
+	tap_is_u64(arm64_image_kaddr(image, SIZE, 0, SIZE), 0, "a packed table beyond the end of all addresses");
+	image_init(0, SIZE, 0xa);
 	image_add_rela(KERNEL + 4 * MIB, false);
 	large = calloc(1, 8 * MIB);
 	memcpy(large, image, SIZE);

@@ -74,7 +74,7 @@ void exception(struct trap *t, unsigned vector)
 /* ---- insns,HZ: instructions that are hard to step over; with a timer that interrupts wherever it may ---- */
 
 void step_insns(void);
-extern volatile uint64_t seen[]; /* lab_insns.S */
+extern volatile uint64_t seen[]; /* lab_step.S */
 extern const char *const seen_names[], *const seen_names_end[];
 
 static void scene_insns(unsigned long hz, unsigned long m)
