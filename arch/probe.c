@@ -6,23 +6,17 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "arch/kvm_call.h"
 #include "vmm/log.h"
-
-static int cap(int fd, unsigned long number)
-{
-	int value = ioctl(fd, KVM_CHECK_EXTENSION, number);
-
-	return value > 0 ? value : 0;
-}
 
 void host_probe_caps(int kvm_fd, struct host_probe *p)
 {
 	p->api = ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
-	p->guest_debug = (uint32_t)cap(kvm_fd, KVM_CAP_SET_GUEST_DEBUG2);
-	p->sync_regs = (uint32_t)cap(kvm_fd, KVM_CAP_SYNC_REGS);
-	p->immediate_exit = cap(kvm_fd, KVM_CAP_IMMEDIATE_EXIT) != 0;
-	p->max_vcpus = (unsigned)cap(kvm_fd, KVM_CAP_MAX_VCPUS);
-	p->max_memslots = (unsigned)cap(kvm_fd, KVM_CAP_NR_MEMSLOTS);
+	p->guest_debug = (uint32_t)kvm_check(kvm_fd, KVM_CAP_SET_GUEST_DEBUG2);
+	p->sync_regs = (uint32_t)kvm_check(kvm_fd, KVM_CAP_SYNC_REGS);
+	p->immediate_exit = kvm_check(kvm_fd, KVM_CAP_IMMEDIATE_EXIT) != 0;
+	p->max_vcpus = (unsigned)kvm_check(kvm_fd, KVM_CAP_MAX_VCPUS);
+	p->max_memslots = (unsigned)kvm_check(kvm_fd, KVM_CAP_NR_MEMSLOTS);
 }
 
 void host_probe_print(const struct host_probe *p, FILE *f)

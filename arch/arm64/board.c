@@ -7,11 +7,11 @@
 
 #include "arch/arch.h"
 #include "arch/arm64/layout.h"
+#include "arch/board.h"
 #include "devices/exitmmio.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/pvpanic.h"
-#include "vmm/console.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
@@ -22,50 +22,23 @@ struct board {
 	struct pvpanic *pvpanic;
 };
 
-static void line_set(void *ctx, unsigned irq, int level)
-{
-	vm_irq(ctx, irq, level);
-}
-
-static struct irq_line line(struct vm *vm, unsigned spi)
-{
-	return (struct irq_line){.set = line_set, .ctx = vm, .irq = gic_spi(spi)};
-}
-
-/* For a machine without a console (unit tests): output goes nowhere. */
-static bool nowhere_write(void *ctx, uint8_t byte)
-{
-	(void)ctx;
-	(void)byte;
-	return true;
-}
-
-static void nowhere_want_input(void *ctx)
-{
-	(void)ctx;
-}
-
 static int add_uart(struct vm *vm, struct board *board)
 {
-	const struct irq_line irq = line(vm, SPI_UART);
-	struct char_backend backend = {.write = nowhere_write, .want_input = nowhere_want_input};
+	const struct irq_line irq = board_line(vm, gic_spi(SPI_UART));
+	const struct char_backend backend = board_serial_backend(vm);
+	struct char_frontend frontend;
 
-	if (vm->console)
-		backend = console_backend(vm->console);
 	board->uart = pl011_new(&irq, &backend);
 	if (!board->uart)
 		return -ENOMEM;
-	if (vm->console) {
-		struct char_frontend frontend = pl011_frontend(board->uart);
-
-		console_connect(vm->console, &frontend);
-	}
+	frontend = pl011_frontend(board->uart);
+	board_serial_connect(vm, &frontend);
 	return pl011_add(board->uart, &vm->mmio, LAYOUT_UART);
 }
 
 static int add_rtc(struct vm *vm, struct board *board)
 {
-	const struct irq_line irq = line(vm, SPI_RTC);
+	const struct irq_line irq = board_line(vm, gic_spi(SPI_RTC));
 
 	board->rtc = pl031_new(&irq);
 	return board->rtc ? pl031_add(board->rtc, &vm->mmio, LAYOUT_RTC) : -ENOMEM;

@@ -1,11 +1,11 @@
 /* What to tell a human about a vCPU: its state in a word, and all that is known when it cannot go on. */
 #include "arch/arch.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arch/arm64/arch_arm64.h"
+#include "arch/text.h"
 #include "vmm/kvm.h"
 
 #define SCTLR_M 1ull /* the MMU is on */
@@ -68,28 +68,9 @@ static const char *undecodable(uint32_t insn)
 
 /* ---- the description ---- */
 
-struct text {
-	char *buf;
-	size_t len, at;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	if (t->at >= t->len)
-		return;
-	va_start(ap, fmt);
-	n = vsnprintf(t->buf + t->at, t->len - t->at, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		t->at += (size_t)n;
-}
-
 static void put_undecodable(struct text *t, const char *what)
 {
-	put(t,
+	text_put(t,
 		"\nKVM cannot decode %s: devices take LDR and STR of one general register without writeback; if RAM "
 		"was "
 		"meant, there is none",
@@ -100,35 +81,35 @@ static void put_exit(struct text *t, const struct kvm_run *run, const char *hint
 {
 	switch (run->exit_reason) {
 	case KVM_EXIT_ARM_NISV:
-		put(t,
+		text_put(t,
 			"an access to physical address 0x%llx, where there is no RAM, that KVM cannot decode (ISS "
 			"0x%llx)",
 			(unsigned long long)run->arm_nisv.fault_ipa, (unsigned long long)run->arm_nisv.esr_iss);
 		put_undecodable(t, hint);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		put(t, "KVM internal error, suberror %u", run->internal.suberror);
+		text_put(t, "KVM internal error, suberror %u", run->internal.suberror);
 		for (uint32_t i = 0; i < run->internal.ndata && i < 16; i++)
-			put(t, "%s0x%llx", i ? " " : ", data ", (unsigned long long)run->internal.data[i]);
+			text_put(t, "%s0x%llx", i ? " " : ", data ", (unsigned long long)run->internal.data[i]);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		put(t, "the processor refused to enter the guest, reason 0x%llx, on CPU %u of the host",
+		text_put(t, "the processor refused to enter the guest, reason 0x%llx, on CPU %u of the host",
 			(unsigned long long)run->fail_entry.hardware_entry_failure_reason, run->fail_entry.cpu);
 		break;
 	case KVM_EXIT_MMIO:
-		put(t, "after an access to a device");
+		text_put(t, "after an access to a device");
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
-		put(t, "system event %u", run->system_event.type);
+		text_put(t, "system event %u", run->system_event.type);
 		break;
 	case KVM_EXIT_UNKNOWN: /* KVM_RUN has failed */
 	case KVM_EXIT_INTR:
-		put(t, "KVM_RUN failed");
+		text_put(t, "KVM_RUN failed");
 		if (hint)
 			put_undecodable(t, hint);
 		break;
 	default:
-		put(t, "KVM exit reason %u", run->exit_reason);
+		text_put(t, "KVM exit reason %u", run->exit_reason);
 		break;
 	}
 }
@@ -145,10 +126,10 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t len)
 		return;
 	buf[0] = '\0';
 	mapped = arm64_virt_read(vcpu, pc, &insn, sizeof(insn)) == sizeof(insn);
-	put(&t, "pc 0x%llx (EL%u%s), instruction ", (unsigned long long)pc, level(pstate), mode_note(a));
+	text_put(&t, "pc 0x%llx (EL%u%s), instruction ", (unsigned long long)pc, level(pstate), mode_note(a));
 	if (mapped)
-		put(&t, "%08x: ", insn);
+		text_put(&t, "%08x: ", insn);
 	else
-		put(&t, "not mapped: ");
+		text_put(&t, "not mapped: ");
 	put_exit(&t, vcpu->run, mapped && !(pstate & PSTATE_NRW) ? undecodable(insn) : NULL);
 }

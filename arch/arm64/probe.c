@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/tiny_vm.h"
+#include "arch/kvm_call.h"
 
 /* Exception classes: Arm ARM D24.2.39 */
 #define EC_BREAK_LOWER 0x30
@@ -125,9 +125,9 @@ static bool ask_block_irq(struct tiny_vm *t, unsigned *stalls)
 /* How many of the host's debug registers to try; more would make KVM_SET_GUEST_DEBUG's state nonsense. */
 static unsigned slots_of(int kvm_fd, unsigned long number)
 {
-	int n = ioctl(kvm_fd, KVM_CHECK_EXTENSION, number);
+	int n = kvm_check(kvm_fd, number);
 
-	return n <= 0 ? 0 : n > TINY_SLOTS ? TINY_SLOTS : (unsigned)n;
+	return n > TINY_SLOTS ? TINY_SLOTS : (unsigned)n;
 }
 
 /* Slots on consecutive NOPs. One that has hit is lifted before going on, or it would hit for ever. */

@@ -8,6 +8,7 @@
 
 #include "arch/arm64/arch_arm64.h"
 #include "arch/arm64/layout.h"
+#include "arch/kvm_call.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
@@ -21,26 +22,11 @@
 #define MMFR0_PARANGE(v) ((v)&0xf)
 #define MMFR2_VARANGE(v) ((v) >> 16 & 0xf)
 
-static int fail(const char *what)
-{
-	int err = errno;
-
-	log_error("%s: %s", what, strerror(err));
-	return -err;
-}
-
-static int check(int kvm_fd, int cap)
-{
-	int ret = ioctl(kvm_fd, KVM_CHECK_EXTENSION, cap);
-
-	return ret < 0 ? 0 : ret;
-}
-
 /* ---- the VM ---- */
 
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 {
-	int limit = check(kvm_fd, KVM_CAP_ARM_VM_IPA_SIZE);
+	int limit = kvm_check(kvm_fd, KVM_CAP_ARM_VM_IPA_SIZE);
 	unsigned max = limit > 0 ? (unsigned)limit : IPA_BITS_DEFAULT;
 	unsigned bits = max < IPA_BITS_DEFAULT ? max : IPA_BITS_DEFAULT;
 	uint64_t last = LAYOUT_RAM + ram_size - 1;
@@ -61,12 +47,12 @@ static int choose_target(struct vm *vm)
 {
 	struct arch_vm *av = vm->arch;
 
-	if (!check(vm->kvm_fd, KVM_CAP_ARM_PSCI_0_2)) {
+	if (!kvm_check(vm->kvm_fd, KVM_CAP_ARM_PSCI_0_2)) {
 		log_error("/dev/kvm: this kernel's KVM has no PSCI 0.2, Linux 3.16 or later is needed");
 		return -ENOTSUP;
 	}
 	if (ioctl(vm->vm_fd, KVM_ARM_PREFERRED_TARGET, &av->vcpu_init) < 0)
-		return fail("KVM_ARM_PREFERRED_TARGET");
+		return kvm_failed("KVM_ARM_PREFERRED_TARGET");
 	av->vcpu_init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	return 0;
 }
@@ -76,14 +62,14 @@ static int want_undecoded_accesses(struct vm *vm)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_ARM_NISV_TO_USER};
 
-	if (!check(vm->kvm_fd, KVM_CAP_ARM_NISV_TO_USER))
+	if (!kvm_check(vm->kvm_fd, KVM_CAP_ARM_NISV_TO_USER))
 		return 0;
-	return ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0 ? fail("KVM_CAP_ARM_NISV_TO_USER") : 0;
+	return ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0 ? kvm_failed("KVM_CAP_ARM_NISV_TO_USER") : 0;
 }
 
 static unsigned debug_registers(int kvm_fd, int cap)
 {
-	int n = check(kvm_fd, cap);
+	int n = kvm_check(kvm_fd, cap);
 
 	return n < ARM64_DBG_MAX ? (unsigned)n : ARM64_DBG_MAX;
 }
@@ -177,7 +163,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	if (vcpu->id)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
 	if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) < 0)
-		ret = fail("KVM_ARM_VCPU_INIT");
+		ret = kvm_failed("KVM_ARM_VCPU_INIT");
 	if (ret == 0)
 		ret = read_ids(vcpu);
 	if (ret < 0) {

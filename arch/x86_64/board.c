@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/board.h"
 #include "arch/x86_64/layout.h"
 #include "devices/acpi_pm.h"
 #include "devices/cf9.h"
@@ -14,7 +15,6 @@
 #include "devices/i8042.h"
 #include "devices/pvpanic.h"
 #include "devices/uart16550.h"
-#include "vmm/console.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
@@ -28,50 +28,23 @@ struct board {
 	struct pvpanic *pvpanic;
 };
 
-static void line_set(void *ctx, unsigned irq, int level)
-{
-	vm_irq(ctx, irq, level);
-}
-
-static struct irq_line line(struct vm *vm, unsigned irq)
-{
-	return (struct irq_line){.set = line_set, .ctx = vm, .irq = irq};
-}
-
-/* For a machine without a console (unit tests): output goes nowhere. */
-static bool nowhere_write(void *ctx, uint8_t byte)
-{
-	(void)ctx;
-	(void)byte;
-	return true;
-}
-
-static void nowhere_want_input(void *ctx)
-{
-	(void)ctx;
-}
-
 static int add_com1(struct vm *vm, struct board *board)
 {
-	const struct irq_line irq = line(vm, IRQ_COM1);
-	struct char_backend backend = {.write = nowhere_write, .want_input = nowhere_want_input};
+	const struct irq_line irq = board_line(vm, IRQ_COM1);
+	const struct char_backend backend = board_serial_backend(vm);
+	struct char_frontend frontend;
 
-	if (vm->console)
-		backend = console_backend(vm->console);
 	board->com1 = uart16550_new(&irq, &backend);
 	if (!board->com1)
 		return -ENOMEM;
-	if (vm->console) {
-		struct char_frontend frontend = uart16550_frontend(board->com1);
-
-		console_connect(vm->console, &frontend);
-	}
+	frontend = uart16550_frontend(board->com1);
+	board_serial_connect(vm, &frontend);
 	return uart16550_add(board->com1, &vm->pio, PORT_COM1);
 }
 
 static int add_cmos(struct vm *vm, struct board *board)
 {
-	const struct irq_line irq = line(vm, CMOS_IRQ);
+	const struct irq_line irq = board_line(vm, CMOS_IRQ);
 
 	board->cmos = cmos_new(&irq);
 	if (!board->cmos)

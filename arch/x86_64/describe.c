@@ -1,10 +1,10 @@
 /* What to tell a human about a vCPU: its state in a word, and all that is known when it cannot go on. */
 #include "arch/arch.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/text.h"
 #include "arch/x86_64/arch_x86.h"
 #include "vmm/kvm.h"
 
@@ -98,35 +98,17 @@ static const struct gap *find_gap(const uint8_t *b, size_t n, bool long_code)
 
 /* ---- the description ---- */
 
-struct text {
-	char *buf;
-	size_t len, at;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	if (t->at >= t->len)
-		return;
-	va_start(ap, fmt);
-	n = vsnprintf(t->buf + t->at, t->len - t->at, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		t->at += (size_t)n;
-}
-
 static void put_hint(struct text *t, const uint8_t *bytes, size_t n, bool long_code)
 {
 	const struct gap *g = find_gap(bytes, n, long_code);
 
 	if (long_code && n && (bytes[0] == 0xc4 || bytes[0] == 0xc5))
-		put(t, "\nthis host's KVM interprets guests and lacks AVX: try --cpu-features -avx");
+		text_put(t, "\nthis host's KVM interprets guests and lacks AVX: try --cpu-features -avx");
 	else if (g && g->feature)
-		put(t, "\nthis host's KVM interprets guests and lacks %s: try --cpu-features %s", g->what, g->feature);
+		text_put(t, "\nthis host's KVM interprets guests and lacks %s: try --cpu-features %s", g->what,
+			g->feature);
 	else if (g)
-		put(t,
+		text_put(t,
 			"\nthis host's KVM interprets guests and lacks %s: this guest needs a KVM on hardware "
 			"virtualisation",
 			g->what);
@@ -144,9 +126,9 @@ static void put_internal_error(
 	uint32_t sub = run->internal.suberror;
 	bool known = sub < sizeof(names) / sizeof(names[0]) && names[sub];
 
-	put(t, "KVM internal error, suberror %u (%s)", sub, known ? names[sub] : "unknown");
+	text_put(t, "KVM internal error, suberror %u (%s)", sub, known ? names[sub] : "unknown");
 	for (uint32_t i = 0; i < run->internal.ndata && i < 16; i++)
-		put(t, "%s0x%llx", i ? " " : ", data ", (unsigned long long)run->internal.data[i]);
+		text_put(t, "%s0x%llx", i ? " " : ", data ", (unsigned long long)run->internal.data[i]);
 	if (sub == KVM_INTERNAL_ERROR_EMULATION)
 		put_hint(t, bytes, n, long_code);
 }
@@ -158,21 +140,21 @@ static void put_exit(struct text *t, const struct kvm_run *run, const uint8_t *b
 		put_internal_error(t, run, bytes, n, long_code);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		put(t, "the processor refused to enter the guest, reason 0x%llx",
+		text_put(t, "the processor refused to enter the guest, reason 0x%llx",
 			(unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_UNKNOWN:
-		put(t, "exit of unknown hardware reason 0x%llx", (unsigned long long)run->hw.hardware_exit_reason);
+		text_put(t, "exit of unknown hardware reason 0x%llx", (unsigned long long)run->hw.hardware_exit_reason);
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		put(t, "triple fault");
+		text_put(t, "triple fault");
 		break;
 	case KVM_EXIT_IO:
 	case KVM_EXIT_MMIO:
-		put(t, "after an access to a device");
+		text_put(t, "after an access to a device");
 		break;
 	default:
-		put(t, "KVM exit reason %u", run->exit_reason);
+		text_put(t, "KVM exit reason %u", run->exit_reason);
 		break;
 	}
 }
@@ -192,10 +174,10 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t len)
 		(void)x86_regs_reload(vcpu);
 	pc = arch_pc(vcpu);
 	n = x86_linear_read(vcpu, pc, bytes, sizeof(bytes));
-	put(&t, "pc 0x%llx (%s, CPL %u), code", (unsigned long long)pc, x86_mode_name(a->sregs, a->regs->rflags),
+	text_put(&t, "pc 0x%llx (%s, CPL %u), code", (unsigned long long)pc, x86_mode_name(a->sregs, a->regs->rflags),
 		a->sregs->cr0 & 1 ? a->sregs->ss.dpl : 0);
 	for (size_t i = 0; i < n; i++)
-		put(&t, " %02x", bytes[i]);
-	put(&t, "%s: ", n ? "" : " not mapped");
+		text_put(&t, " %02x", bytes[i]);
+	text_put(&t, "%s: ", n ? "" : " not mapped");
 	put_exit(&t, vcpu->run, bytes, n, x86_is_64bit(a->sregs));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/layout.h"
@@ -20,21 +21,6 @@
 #define APIC_DELIVER_EXTINT (7u << 8)
 
 #define SYNC_WANTED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
-
-static int fail(const char *what)
-{
-	int err = errno;
-
-	log_error("%s: %s", what, strerror(err));
-	return -err;
-}
-
-static int check(int kvm_fd, int cap)
-{
-	int ret = ioctl(kvm_fd, KVM_CHECK_EXTENSION, cap);
-
-	return ret < 0 ? 0 : ret;
-}
 
 /* ---- the VM ---- */
 
@@ -71,7 +57,7 @@ static int route_irqs(struct vm *vm)
 		r->entries[n++].u.irqchip.pin = gsi == 0 ? GSI_PIT : gsi;
 	}
 	r->nr = n;
-	ret = ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, r) < 0 ? fail("KVM_SET_GSI_ROUTING") : 0;
+	ret = ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, r) < 0 ? kvm_failed("KVM_SET_GSI_ROUTING") : 0;
 	free(r);
 	return ret;
 }
@@ -82,14 +68,15 @@ static int create_chips(struct vm *vm)
 	__u64 idmap = LAYOUT_KVM_IDMAP;
 
 	/* Intel's hardware needs these pages to run real-mode code; other hosts ignore them. */
-	if (check(vm->kvm_fd, KVM_CAP_SET_IDENTITY_MAP_ADDR) && ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &idmap) < 0)
-		return fail("KVM_SET_IDENTITY_MAP_ADDR");
-	if (check(vm->kvm_fd, KVM_CAP_SET_TSS_ADDR) && ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_KVM_TSS) < 0)
-		return fail("KVM_SET_TSS_ADDR");
+	if (kvm_check(vm->kvm_fd, KVM_CAP_SET_IDENTITY_MAP_ADDR) &&
+		ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &idmap) < 0)
+		return kvm_failed("KVM_SET_IDENTITY_MAP_ADDR");
+	if (kvm_check(vm->kvm_fd, KVM_CAP_SET_TSS_ADDR) && ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_KVM_TSS) < 0)
+		return kvm_failed("KVM_SET_TSS_ADDR");
 	if (ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return fail("KVM_CREATE_IRQCHIP");
+		return kvm_failed("KVM_CREATE_IRQCHIP");
 	if (ioctl(vm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return fail("KVM_CREATE_PIT2");
+		return kvm_failed("KVM_CREATE_PIT2");
 	return route_irqs(vm);
 }
 
@@ -98,8 +85,8 @@ void arch_vm_started(struct vm *vm)
 {
 	struct kvm_reinject_control no_reinject = {.pit_reinject = 0};
 
-	if (check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) && ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
-		fail("KVM_REINJECT_CONTROL");
+	if (kvm_check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) && ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
+		kvm_failed("KVM_REINJECT_CONTROL");
 }
 
 static int make_cpuid(struct vm *vm)
@@ -110,7 +97,7 @@ static int make_cpuid(struct vm *vm)
 
 	if (ret < 0)
 		return ret;
-	x86_cpuid_prepare(av->cpuid, (unsigned)vm->ncpus, check(vm->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER));
+	x86_cpuid_prepare(av->cpuid, (unsigned)vm->ncpus, kvm_check(vm->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER));
 	if (vm->opts->cpu_features && x86_cpuid_hide(av->cpuid, vm->opts->cpu_features, err, sizeof(err)) < 0) {
 		log_error("%s", err);
 		return -EINVAL;
@@ -129,8 +116,8 @@ int arch_vm_init(struct vm *vm)
 		return -ENOMEM;
 	}
 	vm->arch = av;
-	av->sync_regs = (uint64_t)check(vm->kvm_fd, KVM_CAP_SYNC_REGS);
-	av->block_irq = check(vm->kvm_fd, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ;
+	av->sync_regs = (uint64_t)kvm_check(vm->kvm_fd, KVM_CAP_SYNC_REGS);
+	av->block_irq = kvm_check(vm->kvm_fd, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ;
 	ret = make_cpuid(vm);
 	if (ret == 0)
 		ret = create_chips(vm);
@@ -173,7 +160,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	vcpu->run->kvm_valid_regs = a->synced ? SYNC_WANTED : 0;
 	x86_cpuid_set_apic_id(av->cpuid, (uint32_t)vcpu->id);
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, av->cpuid) < 0) {
-		int ret = fail("KVM_SET_CPUID2");
+		int ret = kvm_failed("KVM_SET_CPUID2");
 
 		arch_vcpu_free(vcpu);
 		return ret;
@@ -226,10 +213,10 @@ static int connect_lints(struct vcpu *vcpu)
 	uint32_t lint0 = APIC_DELIVER_EXTINT, lint1 = APIC_DELIVER_NMI;
 
 	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &apic) < 0)
-		return fail("KVM_GET_LAPIC");
+		return kvm_failed("KVM_GET_LAPIC");
 	memcpy(apic.regs + APIC_LVT_LINT0, &lint0, sizeof(lint0));
 	memcpy(apic.regs + APIC_LVT_LINT1, &lint1, sizeof(lint1));
-	return ioctl(vcpu->fd, KVM_SET_LAPIC, &apic) < 0 ? fail("KVM_SET_LAPIC") : 0;
+	return ioctl(vcpu->fd, KVM_SET_LAPIC, &apic) < 0 ? kvm_failed("KVM_SET_LAPIC") : 0;
 }
 
 static int reset_boot_cpu(struct vcpu *vcpu)
@@ -248,9 +235,9 @@ static int reset_boot_cpu(struct vcpu *vcpu)
 		.rflags = 2,
 	};
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, a->sregs) < 0)
-		return fail("KVM_SET_SREGS at reset");
+		return kvm_failed("KVM_SET_SREGS at reset");
 	if (ioctl(vcpu->fd, KVM_SET_REGS, a->regs) < 0)
-		return fail("KVM_SET_REGS at reset");
+		return kvm_failed("KVM_SET_REGS at reset");
 	/* KVM creates the FPU as FNINIT leaves it, MXCSR at its reset value. */
 	return connect_lints(vcpu);
 }

@@ -126,26 +126,29 @@ class Linux:
 		tap.equal([t['name'] for t in threads], ['CPU 0', 'CPU 1'], 'names of the threads')
 		tap.contains(threads[1]['details'], self.not_started, 'state of the second CPU')
 		gdb.cmd('delete')
-		line = stop.line
+		lines = [stop.line]
 		for _ in range(4):
 			stop = gdb.run('next')
 			tap.equal((stop.reason, stop.func, stop.thread), ('end-stepping-range', 'start_kernel', 1), 'next')
-			tap.check(stop.line > line, 'next came to line %d from %d' % (stop.line, line))
-			line = stop.line
+			lines.append(stop.line)
+		# a compiler mixes the lines a little
+		tap.check(max(lines) > lines[0], 'next came to lines %s' % lines)
 
 	def second_cpu_is_reached(self, gdb, function):
-		"""From start_kernel on: a stop on the second CPU's way up, then both become idle."""
+		"""From start_kernel on: a stop on the second CPU's way up; both become idle, one of them perhaps before."""
 		gdb.cmd('hbreak ' + self.at(function))
-		stop = hit(gdb, function)
-		tap.equal(stop.thread, 2, 'thread')
-		tap.equal(gdb.frames()[0], function, 'backtrace')
-		gdb.cmd('delete')
-		for _ in range(3):
-			stop = gdb.run('next')
-			tap.equal((stop.reason, stop.func, stop.thread), ('end-stepping-range', function, 2), 'next')
 		gdb.cmd('break ' + self.at('cpu_startup_entry'))
-		tap.equal(sorted([hit(gdb, 'cpu_startup_entry').thread for _ in range(CPUS)]), [1, 2],
-			  'threads that become idle')
+		seen = []
+		for _ in range(1 + CPUS):
+			stop = gdb.run('continue')
+			tap.equal(stop.reason, 'breakpoint-hit', 'stop')
+			seen.append((stop.func, stop.thread))
+			if stop.func == function:
+				tap.equal(gdb.frames()[0], function, 'backtrace')
+				for _ in range(3):
+					stop = gdb.run('next')
+					tap.equal((stop.reason, stop.func, stop.thread), ('end-stepping-range', function, 2), 'next')
+		tap.equal(sorted(seen), sorted([(function, 2), ('cpu_startup_entry', 1), ('cpu_startup_entry', 2)]), 'stops')
 		gdb.cmd('delete')
 
 	def catch_in_user_mode(self, gdb, thread):
