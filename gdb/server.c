@@ -22,6 +22,8 @@
 #define OUT_HIGH      (256 * 1024) /* unsent output above which no more input is read */
 #define FLUSH_MS      1000	   /* how long the last output may take */
 #define QUIET_MS      150	   /* between looks at a line that hung up, or cannot accept */
+#define STALE_HUP_MS  300	   /* bytes on a hung-up device: how long its hang-up may be yesterday's */
+#define STALE_LOOK_MS 5		   /* between looks meanwhile */
 #define HOT_US	      50	   /* wait for the end of a step */
 #define HOT_CLIENT_US 30	   /* wait for the packet after it */
 #define HOT_ROUNDS    64
@@ -54,6 +56,7 @@ struct gdb_server {
 	size_t sent; /* of out */
 	int64_t deadline;
 	int64_t quiet_until; /* the line is not looked at before; 0: no such wait */
+	int64_t stale_until; /* until then a hang-up is not believed; 0: it is */
 	bool ended;	     /* stdio: end of file */
 	struct lingering linger;
 };
@@ -214,6 +217,18 @@ static void line_ended(struct gdb_server *srv)
 	}
 }
 
+/*
+ * A device may deliver a new client's bytes before it takes back the hang-up that the last one left (a virtio port does:
+ * the two come on different queues). Whoever speaks is there; a hang-up that lasts is believed a little later.
+ */
+static bool hangup_is_stale(struct gdb_server *srv)
+{
+	if (!srv->persistent || srv->place != ACTIVE || now_ms() >= srv->stale_until)
+		return false;
+	srv->quiet_until = now_ms() + STALE_LOOK_MS;
+	return true;
+}
+
 /* One read. False: no more now, or the client is gone. */
 static bool client_read(struct gdb_server *srv)
 {
@@ -221,6 +236,8 @@ static bool client_read(struct gdb_server *srv)
 	ssize_t n = line_read(&srv->conn, data, sizeof(data));
 
 	if (n == -EAGAIN)
+		return false;
+	if (n == 0 && hangup_is_stale(srv))
 		return false;
 	if (n <= 0) {
 		client_gone(srv);
@@ -242,6 +259,10 @@ static bool wants_input(const struct gdb_server *srv)
 
 static void client_readable(struct gdb_server *srv, short revents)
 {
+	bool was_vacant = srv->place == VACANT;
+
+	if (revents & POLLHUP && hangup_is_stale(srv))
+		return;
 	/* With nobody to read it, output must not hold back what was sent before the end: it may be a kill. */
 	if (revents & (POLLHUP | POLLERR) && srv->conn.in == srv->conn.out) {
 		out_clear(srv);
@@ -258,6 +279,10 @@ static void client_readable(struct gdb_server *srv, short revents)
 	for (int i = 0; i < READS_AT_ONCE && (wants_input(srv) || revents & POLLHUP); i++) {
 		if (!client_read(srv))
 			break;
+		if (was_vacant && revents & POLLHUP && srv->place == ACTIVE) {
+			srv->stale_until = now_ms() + STALE_HUP_MS;
+			break;
+		}
 	}
 }
 
@@ -323,13 +348,15 @@ static void server_hot(struct gdb_server *srv)
 
 static void set_poll(struct gdb_server *srv, struct pollfd *p)
 {
-	bool in = wants_input(srv), out = srv->conn.out >= 0 && srv->sent < srv->out.len;
+	bool left_alone = srv->persistent && srv->quiet_until;
+	bool in = wants_input(srv), watched = srv->place == ACTIVE && !left_alone;
+	bool out = srv->conn.out >= 0 && srv->sent < srv->out.len && !left_alone;
 
 	p[FD_STOP] = (struct pollfd){.fd = srv->stop_fd, .events = POLLIN};
 	p[FD_EVENT] = (struct pollfd){.fd = srv->service.event_fd, .events = POLLIN};
 	p[FD_LISTEN] = (struct pollfd){.fd = srv->quiet_until ? -1 : srv->line.listen_fd, .events = POLLIN};
 	/* Hang-ups are reported whatever is asked for; a line that is to be left alone is left out. */
-	p[FD_IN] = (struct pollfd){.fd = in || srv->place == ACTIVE ? srv->conn.in : -1, .events = in ? POLLIN : 0};
+	p[FD_IN] = (struct pollfd){.fd = in || watched ? srv->conn.in : -1, .events = in ? POLLIN : 0};
 	p[FD_OUT] = (struct pollfd){.fd = out ? srv->conn.out : -1, .events = POLLOUT};
 	for (int i = 0; i < LINGER_MAX; i++)
 		p[FD_LINGER + i] = (struct pollfd){.fd = srv->linger.slot[i].fd, .events = POLLIN};

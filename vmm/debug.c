@@ -5,26 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/debug_priv.h"
 
 /* How long a parked vCPU looks for its next resume before it sleeps, while a client steps. */
 #define PARK_SPIN_US 40
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static inline void cpu_relax(void)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
 
 static void set_world_locked(struct vm_debug *d, enum world w)
 {
@@ -74,77 +60,6 @@ void vm_debug_free(struct vm_debug *d)
 	close(d->fd);
 	free(d->cpu);
 	free(d);
-}
-
-/* ---- events ---- */
-
-static void post_locked(struct vm_debug *d, const struct vm_debug_event *ev)
-{
-	unsigned n = atomic_load_explicit(&d->queued, memory_order_relaxed);
-	uint64_t one = 1;
-
-	if (n == DEBUG_EVENTS) /* the client has stopped reading; the newest matters most */
-		n--;
-	d->event[(d->first + n) % DEBUG_EVENTS] = *ev;
-	atomic_store_explicit(&d->queued, n + 1, memory_order_release);
-	while (write(d->fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
-int vm_debug_fd(const struct vm_debug *d)
-{
-	return d->fd;
-}
-
-void vm_debug_drain(struct vm_debug *d)
-{
-	uint64_t n;
-
-	while (read(d->fd, &n, sizeof(n)) < 0 && errno == EINTR)
-		;
-}
-
-bool vm_debug_next(struct vm_debug *d, struct vm_debug_event *out)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&d->lock);
-	n = atomic_load_explicit(&d->queued, memory_order_relaxed);
-	if (n) {
-		*out = d->event[d->first];
-		d->first = (d->first + 1) % DEBUG_EVENTS;
-		atomic_store_explicit(&d->queued, n - 1, memory_order_relaxed);
-	}
-	pthread_mutex_unlock(&d->lock);
-	return n != 0;
-}
-
-bool vm_debug_wait_hot(struct vm_debug *d, unsigned us)
-{
-	uint64_t end = now_us() + us;
-
-	do {
-		for (int i = 0; i < 64; i++) {
-			if (atomic_load_explicit(&d->queued, memory_order_acquire))
-				return true;
-			cpu_relax();
-		}
-	} while (now_us() < end);
-	return false;
-}
-
-/* What was reported to a client that has gone is nobody's news. */
-void debug_drop_stopped_events_locked(struct vm_debug *d)
-{
-	unsigned n = atomic_load_explicit(&d->queued, memory_order_relaxed), kept = 0;
-	struct vm_debug_event ev;
-
-	for (unsigned i = 0; i < n; i++) {
-		ev = d->event[(d->first + i) % DEBUG_EVENTS];
-		if (ev.kind != VM_EVENT_STOPPED)
-			d->event[(d->first + kept++) % DEBUG_EVENTS] = ev;
-	}
-	atomic_store_explicit(&d->queued, kept, memory_order_relaxed);
 }
 
 /* ---- stopping and releasing ---- */
@@ -198,7 +113,7 @@ static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 	d->pause_wanted = false;
 	set_world_locked(d, WORLD_STOPPED);
 	if (d->attached)
-		post_locked(d, &ev);
+		debug_post_locked(d, &ev);
 }
 
 void debug_report_pause_locked(struct vm_debug *d)
@@ -399,15 +314,15 @@ bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text)
 /* A client that steps resumes within microseconds: worth more than a sleep and a wake-up. */
 static void spin_for_poke(struct cpu_debug *c, unsigned before)
 {
-	uint64_t end = now_us() + PARK_SPIN_US;
+	uint64_t end = debug_now_us() + PARK_SPIN_US;
 
 	do {
 		for (int i = 0; i < 64; i++) {
 			if (atomic_load_explicit(&c->poke, memory_order_acquire) != before)
 				return;
-			cpu_relax();
+			debug_relax();
 		}
-	} while (now_us() < end);
+	} while (debug_now_us() < end);
 }
 
 static void serve_call_locked(struct vm_debug *d, struct cpu_debug *c, bool alive)
@@ -519,7 +434,7 @@ void vm_debug_exit(struct vm_debug *d, int status)
 	if (!d->exiting) {
 		d->exiting = true;
 		set_world_locked(d, WORLD_STOPPING);
-		post_locked(d, &ev);
+		debug_post_locked(d, &ev);
 		for (int i = 0; i < d->m.ncpus; i++) {
 			if (d->cpu[i].where == AT_RUNNING)
 				d->m.kick(d->m.ctx, i);

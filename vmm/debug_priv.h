@@ -1,4 +1,7 @@
-/* Shared by debug.c (who runs), debug_bp.c (breakpoints) and debug_mem.c (memory). Nobody else includes it. */
+/*
+ * Shared by debug.c (who runs), debug_stub.c (the stub's side of it), debug_events.c (what the stub is told),
+ * debug_bp.c (breakpoints) and debug_mem.c (memory). Nobody else includes it.
+ */
 #ifndef VMM_DEBUG_PRIV_H
 #define VMM_DEBUG_PRIV_H
 
@@ -109,7 +112,17 @@ void debug_begin_stop_locked(struct vm_debug *d, int self);
 /* nrunning == 0: report a stop, or step somebody past a breakpoint, or let everybody go on. */
 void debug_advance_locked(struct vm_debug *d);
 void debug_report_pause_locked(struct vm_debug *d);
+
+/* debug_events.c */
+void debug_post_locked(struct vm_debug *d, const struct vm_debug_event *ev);
+/* What was reported to a client that has gone is nobody's news. */
 void debug_drop_stopped_events_locked(struct vm_debug *d);
+uint64_t debug_now_us(void);
+/* In a loop that spins. */
+static inline void debug_relax(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 /* debug_mem.c: where va leads for that vCPU: its own tables, then (if allowed) the image's layout. Parked or own
  * thread. */
@@ -117,9 +130,9 @@ int debug_resolve(struct vm_debug *d, int cpu, uint64_t va, bool use_layout, str
 
 /* debug_bp.c. "stopped": nrunning == 0 and the lock held. */
 void breaks_free(struct break_table *t);
-void breaks_clear(struct vm_debug *d);			 /* stopped */
-void breaks_plant(struct vm_debug *d);			 /* stopped: instructions into memory, slots rebuilt */
-void breaks_unplant(struct vm_debug *d);		 /* stopped */
+void breaks_clear(struct vm_debug *d);	 /* stopped */
+void breaks_plant(struct vm_debug *d);	 /* stopped: instructions into memory, slots rebuilt */
+void breaks_unplant(struct vm_debug *d); /* stopped */
 /* stopped: all but execution slots at pc; with lift_watches no data slots either */
 void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */

@@ -279,6 +279,17 @@ static int elf_add_notes(struct elf_image *elf, const Elf64_Phdr *ph, int index)
 	return 0;
 }
 
+int elf_add_header(struct elf_image *elf, const Elf64_Phdr *ph, int index)
+{
+	if (ph->p_type == PT_LOAD)
+		return elf_add_segment(elf, ph, index);
+	if (ph->p_type == PT_NOTE)
+		return elf_add_notes(elf, ph, index);
+	if (ph->p_type == PT_INTERP)
+		elf->interp = true;
+	return 0;
+}
+
 int elf_parse(struct elf_image *elf, const struct image_file *f, uint16_t machine)
 {
 	Elf64_Ehdr eh;
@@ -299,12 +310,7 @@ int elf_parse(struct elf_image *elf, const struct image_file *f, uint16_t machin
 		Elf64_Phdr ph;
 
 		memcpy(&ph, f->data + eh.e_phoff + (uint64_t)i * sizeof(ph), sizeof(ph));
-		if (ph.p_type == PT_LOAD)
-			err = elf_add_segment(elf, &ph, i);
-		else if (ph.p_type == PT_NOTE)
-			err = elf_add_notes(elf, &ph, i);
-		else if (ph.p_type == PT_INTERP)
-			elf->interp = true;
+		err = elf_add_header(elf, &ph, i);
 	}
 	if (!err && !elf->nsegments)
 		err = elf_bad(f, "nothing to load: no PT_LOAD segment that takes memory");

@@ -4,6 +4,7 @@
 #ifndef VMM_ELF_H
 #define VMM_ELF_H
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,6 +78,12 @@ bool elf_is_elf32(const struct image_file *f);
  * 0 or -ENOEXEC with one line logged that names the file and the fault.
  */
 int elf_parse(struct elf_image *elf, const struct image_file *f, uint16_t machine);
+
+/*
+ * One program header, checked likewise; for parsers of other headers than ELF64's, which start with a zeroed *elf with
+ * its file set. index: for messages. Headers of no interest are skipped.
+ */
+int elf_add_header(struct elf_image *elf, const Elf64_Phdr *ph, int index);
 
 /*
  * Copy the segments to their physical addresses, zero the rest of each. -ENOEXEC, logged, where RAM does not hold them

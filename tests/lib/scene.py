@@ -76,11 +76,22 @@ def gdb(host, guest='lab'):
 
 
 @contextlib.contextmanager
+def _first_words(m):
+	"""A session that does not begin: what the machine has to say of it."""
+	try:
+		yield
+	except Exception:
+		tap.diag('minivmm %s; it says: %r; its guest: %r' % ('runs' if m.alive() else 'has ended', m.errors(), m.serial()))
+		raise
+
+
+@contextlib.contextmanager
 def gdb_session(host, cmdline=None, guest='lab', **options):
 	"""A machine and a gdb that is connected to it."""
 	m = host.start(guest, cmdline, **options)
 	with gdb(host, guest) as g:
-		g.connect(m.remote)
+		with _first_words(m):
+			g.connect(m.remote)
 		yield m, g
 
 
@@ -89,7 +100,8 @@ def raw_session(host, cmdline=None, guest='lab', symbols_of=None, **options):
 	"""The same with a raw client; the third is the guest's symbols."""
 	m = host.start(guest, cmdline, **options)
 	with Rsp(m.remote, 30 * host.patience) as c:
-		c.hello()
+		with _first_words(m):
+			c.hello()
 		yield m, c, symbols(host.guest(symbols_of or guest))
 
 
