@@ -23,7 +23,8 @@ extern const struct arch_desc arch_desc;
 /* ---- set-up, main thread, in this order ---- */
 
 /*
- * What KVM_CREATE_VM wants as its argument for a VM with this much RAM. -EINVAL: this host's guests cannot have so much.
+ * What KVM_CREATE_VM wants as its argument for a VM with this much RAM. -EINVAL: this host's guests cannot have so
+ * much.
  */
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
 

@@ -46,7 +46,7 @@ struct arch_desc {
 	size_t nexpedite;
 	const uint8_t *brk; /* the software breakpoint instruction */
 	uint8_t brk_len;
-	bool watch_before; /* a watchpoint reports before the access is made: it traps again unless lifted */
+	bool watch_before;   /* a watchpoint reports before the access is made: it traps again unless lifted */
 	size_t max_reg_size; /* of any register, bytes */
 };
 

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "arch/arm64/layout.h"
+#include "arch/boot_common.h"
 #include "vmm/log.h"
 
 #define MIB	      ((uint64_t)1 << 20)
@@ -56,7 +57,7 @@ static int inspect(struct boot *b, struct candidates *c)
 	if (f->size < SELFMAG || memcmp(f->data, ELFMAG, SELFMAG) != 0)
 		return arm64_boot_refuse(f);
 	err = elf_parse(&c->elf, f, EM_AARCH64);
-	c->is[KIND_LINUX] = !err && arm64_boot_is_linux_elf(&c->elf);
+	c->is[KIND_LINUX] = !err && boot_is_vmlinux(&c->elf, ARM64_KERNEL_HALF);
 	c->is[KIND_ELF] = !err;
 	c->is[KIND_RAW] = false;
 	return err;
@@ -132,30 +133,16 @@ static int load_initrd(struct boot *b)
 	return err;
 }
 
-/* Joined by spaces, into text of CMDLINE_MAX + 1 bytes. */
+/* Into text of CMDLINE_MAX + 1 bytes. */
 static int make_cmdline(struct boot *b, char *text)
 {
 	const char *part[] = {ARM64_BOOT_CMDLINE, b->linux_kernel && !b->kaslr ? "nokaslr" : NULL, b->cmdline};
-	size_t len = 0, n = sizeof(part) / sizeof(part[0]);
+	size_t len, n = sizeof(part) / sizeof(part[0]);
+	int err = boot_cmdline_check(part, n, CMDLINE_MAX, b->image->path, &len);
 
-	for (size_t i = 0; i < n; i++)
-		if (part[i] && *part[i])
-			len += strlen(part[i]) + (len > 0);
-	if (len > CMDLINE_MAX) {
-		log_error("--cmdline: the whole command line is %zu bytes, %s takes %d", len, b->image->path,
-			CMDLINE_MAX);
-		return -E2BIG;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (!part[i] || !*part[i])
-			continue;
-		if (i)
-			*text++ = ' ';
-		memcpy(text, part[i], strlen(part[i]));
-		text += strlen(part[i]);
-	}
-	*text = '\0';
-	return 0;
+	if (!err)
+		boot_cmdline_join(part, n, text);
+	return err;
 }
 
 /*

@@ -98,7 +98,7 @@ int arm64_boot_image(struct boot *b, const struct arm64_image *h);
 uint64_t arm64_image_kaddr(const uint8_t *data, uint64_t file_size, uint64_t text_offset, uint64_t size);
 
 /* boot_elf.c */
-bool arm64_boot_is_linux_elf(const struct elf_image *elf);
+#define ARM64_KERNEL_HALF 0xfff0000000000000ULL /* translated by TTBR1, with any size of addresses */
 int arm64_boot_linux_elf(struct boot *b, const struct elf_image *elf);
 int arm64_boot_bare_elf(struct boot *b, const struct elf_image *elf);
 

@@ -8,34 +8,7 @@
 
 #include "vmm/log.h"
 
-#define KERNEL_HALF	   0xfff0000000000000ULL /* translated by TTBR1, with any size of addresses */
-#define ELFNOTE_LINUX_SALT 0x100		 /* LINUX_ELFNOTE_BUILD_SALT, Linux 4.19 on */
-#define BANNER		   "Linux version "
-#define INSN_SIZE	   4
-
-/*
- * A vmlinux is linked into the kernel half and has either a note by the name of "Linux" or, being older than that, its
- * version banner in what it loads.
- */
-bool arm64_boot_is_linux_elf(const struct elf_image *elf)
-{
-	bool kernel_half = false;
-	size_t len;
-
-	for (int i = 0; i < elf->nsegments; i++)
-		kernel_half |= elf->segment[i].va >= KERNEL_HALF;
-	if (!kernel_half)
-		return false;
-	if (elf_note(elf, "Linux", ELFNOTE_LINUX_SALT, &len))
-		return true;
-	for (int i = 0; i < elf->nsegments; i++) {
-		const struct elf_segment *s = &elf->segment[i];
-
-		if (s->filesz && memmem(elf->file->data + s->offset, s->filesz, BANNER, strlen(BANNER)))
-			return true;
-	}
-	return false;
-}
+#define INSN_SIZE 4
 
 /* Where the processor starts: in what is loaded, at an instruction. */
 static int set_entry(struct boot *b, const struct elf_image *elf)
@@ -66,7 +39,7 @@ static const struct elf_segment *lowest_segment(struct boot *b, const struct elf
 	for (int i = 0; i < elf->nsegments; i++) {
 		const struct elf_segment *s = &elf->segment[i];
 
-		if (s->va < KERNEL_HALF) {
+		if (s->va < ARM64_KERNEL_HALF) {
 			log_error("%s: segment %d at 0x%" PRIx64 " is outside of the kernel's half of addresses",
 				b->image->path, i, s->va);
 			return NULL;

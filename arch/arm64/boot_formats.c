@@ -7,14 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/boot_common.h"
 #include "vmm/log.h"
 
 #define TEXT_LOOK 512
-
-/* Three bytes are little: the size of what is packed has to make sense as well (lzma-file-format.txt, 1.1.3). */
-#define LZMA_MAGIC   "\x5d\0\0"
-#define LZMA_SIZE_AT 5
-#define LZMA_MAX     ((uint64_t)1 << 40)
 
 /* EFI zboot: Linux drivers/firmware/efi/libstub/zboot-header.S */
 #define ZBOOT_MAGIC    "zimg"
@@ -24,21 +20,6 @@
 #define ZBOOT_TYPE     24
 #define ZBOOT_TYPE_LEN 32
 #define ZBOOT_END      56
-
-static const struct {
-	const char *name, *magic;
-	size_t len;
-	const char *tool;
-} packed[] = {
-	{"gzip", "\x1f\x8b", 2, "zcat"},
-	{"xz", "\xfd\x37zXZ", 5, "xzcat"},
-	{"zstd", "\x28\xb5\x2f\xfd", 4, "zstdcat"},
-	{"bzip2", "BZh", 3, "bzcat"},
-	{"lz4", "\x04\x22\x4d\x18", 4, "lz4cat"},
-	{"lz4", "\x02\x21\x4c\x18", 4, "lz4cat"}, /* the format of before, Linux's own */
-	{"lzma", LZMA_MAGIC, 3, "xzcat --format=lzma"},
-	{"lzop", "\x89LZO\0", 5, "lzop -dc"},
-};
 
 static const struct {
 	size_t at;
@@ -62,19 +43,11 @@ static bool has(const struct image_file *f, size_t at, const char *magic, size_t
 	return f->size >= at + len && !memcmp(f->data + at, magic, len);
 }
 
-static const char *unpacker(const char *name)
-{
-	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
-		if (!strcmp(packed[i].name, name))
-			return packed[i].tool;
-	return !strcmp(name, "zstd22") ? "zstdcat" : NULL; /* Linux's name for its strongest level */
-}
-
 static int refuse_zboot(const struct image_file *f)
 {
 	char type[ZBOOT_TYPE_LEN + 1] = "";
 	uint32_t offset, size;
-	const char *tool;
+	const struct boot_packed *packed;
 
 	memcpy(&offset, f->data + ZBOOT_OFFSET, sizeof(offset));
 	memcpy(&size, f->data + ZBOOT_SIZE, sizeof(size));
@@ -82,25 +55,12 @@ static int refuse_zboot(const struct image_file *f)
 	for (char *c = type; *c; c++)
 		if (!isalnum((unsigned char)*c))
 			*c = '?';
-	tool = unpacker(type);
+	packed = boot_packed_by_name(type);
 	log_error("%s: is an EFI zboot image (compressed: %s), unpack it first: tail -c +%" PRIu64
 		  " FILE | head -c %" PRIu32 " | %s > Image",
-		f->path, *type ? type : "it does not say how", (uint64_t)offset + 1, size, tool ? tool : "UNPACKER");
+		f->path, *type ? type : "it does not say how", (uint64_t)offset + 1, size,
+		packed ? packed->tool : "UNPACKER");
 	return -ENOEXEC;
-}
-
-static bool is_packed(const struct image_file *f, size_t i)
-{
-	uint64_t size;
-
-	if (!has(f, 0, packed[i].magic, packed[i].len))
-		return false;
-	if (strcmp(packed[i].name, "lzma") != 0)
-		return true;
-	if (f->size < LZMA_SIZE_AT + sizeof(size))
-		return false;
-	memcpy(&size, f->data + LZMA_SIZE_AT, sizeof(size));
-	return size < LZMA_MAX || size == UINT64_MAX;
 }
 
 /*
@@ -132,13 +92,13 @@ static bool is_text(const struct image_file *f)
 
 int arm64_boot_refuse(const struct image_file *f)
 {
+	const struct boot_packed *packed = boot_find_packed(f);
+
 	if (f->size >= ZBOOT_END && has(f, 0, "MZ", 2) && has(f, ZBOOT_MAGIC_AT, ZBOOT_MAGIC, strlen(ZBOOT_MAGIC)))
 		return refuse_zboot(f);
-	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++) {
-		if (!is_packed(f, i))
-			continue;
-		log_error("%s: is compressed (%s), unpack it first: %s FILE > Image", f->path, packed[i].name,
-			packed[i].tool);
+	if (packed) {
+		log_error("%s: is compressed (%s), unpack it first: %s FILE > Image", f->path, packed->name,
+			packed->tool);
 		return -ENOEXEC;
 	}
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {

@@ -10,14 +10,13 @@
 #include <elf.h>
 #include <string.h>
 
-#define WORD	    sizeof(uint64_t)
-#define PROBE_STEP  1024 /* shorter than the shortest table of Elf64_Rela that is looked for */
-#define RELA_MIN    128	 /* entries; a kernel has tens of thousands */
-#define RELR_MIN    1024 /* places */
-#define RELR_TRIES  64	 /* runs that look like a table and are none, before giving up */
-#define RELR_BITS   63	 /* places that one bitmap tells about */
-#define KERNEL_HALF 0xfff0000000000000ULL
-#define RELATIVE    R_AARCH64_RELATIVE /* as a whole r_info: no symbol */
+#define WORD	   sizeof(uint64_t)
+#define PROBE_STEP 1024		      /* shorter than the shortest table of Elf64_Rela that is looked for */
+#define RELA_MIN   128		      /* entries; a kernel has tens of thousands */
+#define RELR_MIN   1024		      /* places */
+#define RELR_TRIES 64		      /* runs that look like a table and are none, before giving up */
+#define RELR_BITS  63		      /* places that one bitmap tells about */
+#define RELATIVE   R_AARCH64_RELATIVE /* as a whole r_info: no symbol */
 
 struct image {
 	const uint8_t *data;
@@ -38,6 +37,12 @@ static uint64_t first_base(const struct image *m, uint64_t end)
 	uint64_t least = end - m->size - m->text_offset;
 
 	return ((least + ARM64_IMAGE_ALIGN - 1) & -ARM64_IMAGE_ALIGN) + m->text_offset;
+}
+
+/* Above it, so close to the end of all addresses that places and bases could wrap around, there is no kernel. */
+static uint64_t highest_place(const struct image *m)
+{
+	return -2 * (m->size + ARM64_IMAGE_ALIGN);
 }
 
 /* ---- Elf64_Rela ---- */
@@ -72,7 +77,7 @@ static uint64_t rela_base(const struct image *m, uint64_t first, uint64_t n)
 		low = place < low ? place : low;
 		high = place > high ? place : high;
 	}
-	if (low < KERNEL_HALF || high > -m->size)
+	if (low < ARM64_KERNEL_HALF || high > highest_place(m))
 		return 0;
 	for (uint64_t base = first_base(m, high + WORD); base <= low; base += ARM64_IMAGE_ALIGN) {
 		if (!rela_fits(m, base, first, n))
@@ -148,7 +153,7 @@ static uint64_t relr_next(struct relr *r)
 			r->bit_where = r->where;
 			r->where += RELR_BITS * WORD;
 		} else {
-			if (v < KERNEL_HALF || v % WORD || v < r->where || v > r->limit)
+			if (v < ARM64_KERNEL_HALF || v % WORD || v < r->where || v > r->limit)
 				return 0;
 			r->where = v + WORD;
 			r->at += WORD;
@@ -173,7 +178,7 @@ static bool relr_fits(const struct image *m, uint64_t base, uint64_t table)
 	uint64_t place;
 
 	while ((place = relr_next(&r))) {
-		if (place - base > m->file_size - WORD || word(m, place - base) < KERNEL_HALF ||
+		if (place - base > m->file_size - WORD || word(m, place - base) < ARM64_KERNEL_HALF ||
 			word(m, place - base) - base > m->size)
 			return false;
 	}
@@ -202,11 +207,8 @@ static uint64_t relr_kaddr(const struct image *m)
 		uint64_t place, last = 0, base, n = 0, v = word(m, at);
 		struct relr r;
 
-		/*
-		 * An address, and a bitmap after it: nearly nothing but such a table passes. So close to the end of all
-		 * addresses that places could wrap around, there is no kernel.
-		 */
-		if (v < KERNEL_HALF || v > -(2 * m->size) - RELR_BITS * WORD || v % WORD || !(word(m, at + WORD) & 1))
+		/* An address, and a bitmap after it: nearly nothing but such a table passes. */
+		if (v < ARM64_KERNEL_HALF || v > highest_place(m) || v % WORD || !(word(m, at + WORD) & 1))
 			continue;
 		r = relr_start(m, at);
 		for (; (place = relr_next(&r)); n++)

@@ -199,7 +199,7 @@ int host_probe_run(int kvm_fd, struct host_probe *out)
 	out->watch_write_slots = ask_watch(&t, TINY_STORES, watches);
 	out->watch_access_slots = ask_watch(&t, TINY_LOADS, watches);
 	out->block_irq = ask_block_irq(&t, &out->step_stalls);
-	if (t.timed_out)
+	if (t.m.timed_out)
 		err = -ETIMEDOUT;
 	tiny_destroy(&t);
 	return err;

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "arch/kvm_call.h"
 
 /*
  * Guest-physical map, a block of 2 MiB for each set of rights; where the MMU is on it is the identity. What EL0 may
@@ -142,12 +142,12 @@ uint64_t tiny_vector(unsigned vector)
 
 static void put32(struct tiny_vm *t, uint64_t gpa, uint32_t value)
 {
-	memcpy(t->ram + gpa, &value, sizeof(value));
+	memcpy(t->m.ram + gpa, &value, sizeof(value));
 }
 
 static void put64(struct tiny_vm *t, uint64_t gpa, uint64_t value)
 {
-	memcpy(t->ram + gpa, &value, sizeof(value));
+	memcpy(t->m.ram + gpa, &value, sizeof(value));
 }
 
 /*
@@ -155,7 +155,7 @@ static void put64(struct tiny_vm *t, uint64_t gpa, uint64_t value)
  */
 void tiny_poke(struct tiny_vm *t, uint64_t addr, uint32_t insn)
 {
-	char *at = (char *)t->ram + addr;
+	char *at = (char *)t->m.ram + addr;
 
 	put32(t, addr, insn);
 	__asm__ volatile("dc cvac, %0\n\tdsb sy" : : "r"(at) : "memory");
@@ -176,10 +176,10 @@ static void fill_ram(struct tiny_vm *t)
 			0x17ffffff,					  /* b 1b */
 		};
 
-		memcpy(t->ram + tiny_vector(v), code, sizeof(code));
+		memcpy(t->m.ram + tiny_vector(v), code, sizeof(code));
 	}
-	memcpy(t->ram + GPA_CODE, tiny_code, code_offset(tiny_code_end));
-	__builtin___clear_cache((char *)t->ram, (char *)t->ram + GPA_CODE + code_offset(tiny_code_end));
+	memcpy(t->m.ram + GPA_CODE, tiny_code, code_offset(tiny_code_end));
+	__builtin___clear_cache((char *)t->m.ram, (char *)t->m.ram + GPA_CODE + code_offset(tiny_code_end));
 }
 
 /* ---- the vCPU ---- */
@@ -188,14 +188,14 @@ int tiny_get(struct tiny_vm *t, uint64_t id, uint64_t *value)
 {
 	struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)value};
 
-	return ioctl(t->vcpu_fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
+	return ioctl(t->m.vcpu_fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 int tiny_set(struct tiny_vm *t, uint64_t id, uint64_t value)
 {
 	struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)&value};
 
-	return ioctl(t->vcpu_fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
+	return ioctl(t->m.vcpu_fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc)
@@ -218,7 +218,7 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc)
 	};
 	struct kvm_guest_debug off = {0};
 
-	if (ioctl(t->vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0)
+	if (ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0)
 		return -errno;
 	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++) {
 		int err = tiny_set(t, regs[i].id, regs[i].value);
@@ -229,35 +229,21 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc)
 	return 0;
 }
 
-/* KVM_RUN, however often signals of others interrupt it. */
-static int enter(struct tiny_vm *t)
-{
-	while (ioctl(t->vcpu_fd, KVM_RUN, 0) < 0) {
-		if (errno != EINTR && errno != EAGAIN)
-			return -errno;
-		if (guard_fired()) {
-			t->timed_out = true;
-			return -ETIMEDOUT;
-		}
-	}
-	return 0;
-}
-
 /* The store that has exited ends only with the next KVM_RUN, which then would move a pc set meanwhile. */
 static void finish_store(struct tiny_vm *t)
 {
-	t->run->immediate_exit = 1;
-	ioctl(t->vcpu_fd, KVM_RUN, 0);
-	t->run->immediate_exit = 0;
+	t->m.run->immediate_exit = 1;
+	ioctl(t->m.vcpu_fd, KVM_RUN, 0);
+	t->m.run->immediate_exit = 0;
 }
 
 struct tiny_end tiny_run(struct tiny_vm *t)
 {
 	struct tiny_end e = {.kind = TINY_END_OTHER};
-	struct kvm_run *k = t->run;
+	struct kvm_run *k = t->m.run;
 	uint32_t value;
 
-	if (enter(t))
+	if (tiny_machine_run(&t->m))
 		return e;
 	if (k->exit_reason == KVM_EXIT_DEBUG && !tiny_get(t, TINY_PC, &e.pc)) {
 		e.kind = TINY_END_DEBUG;
@@ -278,7 +264,7 @@ struct tiny_end tiny_run(struct tiny_vm *t)
 static int arm(struct tiny_vm *t, struct kvm_guest_debug *d)
 {
 	d->control |= KVM_GUESTDBG_ENABLE;
-	return ioctl(t->vcpu_fd, KVM_SET_GUEST_DEBUG, d) < 0 ? -errno : 0;
+	return ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, d) < 0 ? -errno : 0;
 }
 
 int tiny_arm(struct tiny_vm *t, uint32_t control)
@@ -321,72 +307,39 @@ int tiny_set_irq(struct tiny_vm *t, int level)
 		.level = (uint32_t)level,
 	};
 
-	return ioctl(t->vm_fd, KVM_IRQ_LINE, &line) < 0 ? -errno : 0;
+	return ioctl(t->m.vm_fd, KVM_IRQ_LINE, &line) < 0 ? -errno : 0;
 }
 
 /* ---- life ---- */
 
-static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
-{
-	int size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	struct kvm_vcpu_init init;
-
-	if (size < 0)
-		return -errno;
-	if ((size_t)size < sizeof(*t->run))
-		return -EPROTO;
-	if (ioctl(t->vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0)
-		return -errno;
-	t->vcpu_fd = ioctl(t->vm_fd, KVM_CREATE_VCPU, 0);
-	if (t->vcpu_fd < 0)
-		return -errno;
-	t->run_size = (size_t)size;
-	t->run = mmap(NULL, t->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, t->vcpu_fd, 0);
-	if (t->run == MAP_FAILED)
-		return -errno;
-	return ioctl(t->vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0 ? -errno : 0;
-}
-
 static int tiny_build(struct tiny_vm *t, int kvm_fd)
 {
-	struct kvm_userspace_memory_region region = {.memory_size = RAM_SIZE};
-	int bits = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
-	int err;
-
+	int bits = kvm_check(kvm_fd, KVM_CAP_ARM_VM_IPA_SIZE);
+	struct kvm_vcpu_init init;
 	/* 0 is 40 bits, which not every host has. */
-	t->vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, bits > 0 && bits < 40 ? (unsigned long)bits : 0UL);
-	if (t->vm_fd < 0)
-		return -errno;
-	t->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (t->ram == MAP_FAILED)
-		return -errno;
+	int err = tiny_machine_vm(&t->m, kvm_fd, bits > 0 && bits < 40 ? (unsigned long)bits : 0UL, RAM_SIZE);
+
+	if (err)
+		return err;
 	fill_ram(t);
-	region.userspace_addr = (uintptr_t)t->ram;
-	if (ioctl(t->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+	if (ioctl(t->m.vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0)
 		return -errno;
-	err = tiny_vcpu(t, kvm_fd);
-	return err ? err : guard_start(&t->guard, t->vcpu_fd);
+	err = tiny_machine_vcpu(&t->m, kvm_fd);
+	if (err)
+		return err;
+	return ioctl(t->m.vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0 ? -errno : 0;
 }
 
 void tiny_destroy(struct tiny_vm *t)
 {
-	if (t->run != MAP_FAILED)
-		munmap(t->run, t->run_size);
-	if (t->vcpu_fd >= 0)
-		close(t->vcpu_fd);
-	if (t->vm_fd >= 0)
-		close(t->vm_fd);
-	if (t->ram != MAP_FAILED)
-		munmap(t->ram, RAM_SIZE);
-	guard_end(&t->guard);
+	tiny_machine_destroy(&t->m);
 }
 
 int tiny_create(struct tiny_vm *t, int kvm_fd)
 {
 	int err;
 
-	*t = (struct tiny_vm){.vm_fd = -1, .vcpu_fd = -1, .ram = MAP_FAILED, .run = MAP_FAILED};
-	guard_block(&t->guard);
+	tiny_machine_init(&t->m);
 	err = tiny_build(t, kvm_fd);
 	if (err)
 		tiny_destroy(t);

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/guard.h"
+#include "arch/tiny_machine.h"
 
 #define TINY_SLOTS 16 /* breakpoints, or watchpoints, that the architecture can have */
 
@@ -58,13 +58,7 @@ struct tiny_end {
 };
 
 struct tiny_vm {
-	int vm_fd;
-	int vcpu_fd;
-	uint8_t *ram;
-	struct kvm_run *run;
-	size_t run_size;
-	bool timed_out; /* sticky: every later run ends at once, TINY_END_OTHER */
-	struct guard guard;
+	struct tiny_machine m; /* once its time is out, every run ends at once: TINY_END_OTHER */
 };
 
 /* What tiny_get() and tiny_set() know: KVM's ids. */

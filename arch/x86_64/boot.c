@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/boot_common.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/layout.h"
 #include "vmm/kvm.h"
@@ -35,27 +36,16 @@ const char *const arch_boot_kinds[] = {"pvh", "linux", "multiboot", "elf", NULL}
 int boot_put_cmdline(struct boot *b, const char *prefix, const char *extra, size_t limit, uint64_t *gpa)
 {
 	const char *part[] = {prefix, arch_default_cmdline, extra, b->cmdline};
-	size_t len = 0, n = sizeof(part) / sizeof(part[0]);
+	size_t len, n = sizeof(part) / sizeof(part[0]);
 	char *at;
+	int err = boot_cmdline_check(part, n, limit, b->image->path, &len);
 
-	for (size_t i = 0; i < n; i++)
-		if (part[i] && *part[i])
-			len += strlen(part[i]) + (len > 0);
-	if (len > limit) {
-		log_error("--cmdline: the whole command line is %zu bytes, %s takes %zu", len, b->image->path, limit);
-		return -E2BIG;
-	}
+	if (err)
+		return err;
 	at = boot_alloc(b, len + 1, 16, "command line", gpa);
 	if (!at)
 		return -ENOSPC;
-	for (size_t i = 0, done = 0; i < n; i++) {
-		if (!part[i] || !*part[i])
-			continue;
-		if (done)
-			at[done++] = ' ';
-		memcpy(at + done, part[i], strlen(part[i]));
-		done += strlen(part[i]);
-	}
+	boot_cmdline_join(part, n, at);
 	return 0;
 }
 
@@ -109,24 +99,11 @@ struct candidates {
 
 static int not_a_kernel(const struct image_file *f)
 {
-	static const struct {
-		const char *magic;
-		size_t len;
-		const char *what;
-	} packed[] = {
-		{"\x1f\x8b", 2, "gzip"},
-		{"\xfd\x37zXZ", 5, "xz"},
-		{"\x28\xb5\x2f\xfd", 4, "zstd"},
-		{"BZh", 3, "bzip2"},
-	};
+	const struct boot_packed *packed = boot_find_packed(f);
 
-	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++) {
-		if (f->size < packed[i].len || memcmp(f->data, packed[i].magic, packed[i].len) != 0)
-			continue;
-		log_error("%s: is compressed (%s): unpack it first", f->path, packed[i].what);
-		return -ENOEXEC;
-	}
-	if (f->size > 0x40 && !memcmp(f->data + 0x38, "ARM\x64", 4))
+	if (packed)
+		log_error("%s: is compressed (%s): unpack it first", f->path, packed->name);
+	else if (f->size > 0x40 && !memcmp(f->data + 0x38, "ARM\x64", 4))
 		log_error("%s: is an arm64 kernel, this is minivmm for x86_64", f->path);
 	else
 		log_error("%s: not a kernel: no ELF file, no bzImage, no Multiboot header in %zu bytes", f->path,
@@ -152,7 +129,7 @@ static int inspect(struct boot *b, struct candidates *c)
 		return err;
 	c->have_elf = true;
 	c->is[KIND_PVH] = boot_pvh_entry(&c->elf, &entry);
-	c->is[KIND_LINUX] |= !elf32 && boot_is_linux_elf(&c->elf);
+	c->is[KIND_LINUX] |= !elf32 && boot_is_vmlinux(&c->elf, KERNEL_HALF);
 	c->is[KIND_ELF] = !elf32;
 	return 0;
 }
@@ -234,8 +211,10 @@ int arch_load(struct vm *vm)
 	struct boot *b = calloc(1, sizeof(*b));
 	int err = 0;
 
-	if (!b)
+	if (!b) {
+		log_error("out of memory");
 		return -ENOMEM;
+	}
 	if (opts->kernel)
 		err = image_file_open(&image, opts->kernel);
 	else

@@ -130,7 +130,6 @@ int boot_map_segments(struct boot *b, const struct elf_image *elf);
 
 /* boot_linux.c */
 bool boot_is_bzimage(const struct image_file *f);
-bool boot_is_linux_elf(const struct elf_image *elf);
 int boot_bzimage(struct boot *b);
 int boot_linux_elf(struct boot *b, const struct elf_image *elf);
 

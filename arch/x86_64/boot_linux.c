@@ -28,9 +28,6 @@
 #define INITRD_MAX	    0x7fffffffU /* highest byte, for kernels that say nothing */
 #define CMDLINE_MAX	    2047	/* COMMAND_LINE_SIZE - 1 of every x86 kernel */
 #define VMLINUX_ALIGN	    0x200000
-#define KERNEL_HALF	    0xffff800000000000ULL
-#define ELFNOTE_LINUX_SALT  0x100 /* LINUX_ELFNOTE_BUILD_SALT, Linux 4.19 on */
-#define BANNER		    "Linux version "
 
 bool boot_is_bzimage(const struct image_file *f)
 {
@@ -42,30 +39,6 @@ bool boot_is_bzimage(const struct image_file *f)
 	memcpy(&magic, f->data + HDR_MAGIC_AT, sizeof(magic));
 	memcpy(&flag, f->data + BOOT_FLAG_AT, sizeof(flag));
 	return magic == HDR_MAGIC && flag == BOOT_FLAG;
-}
-
-/*
- * A vmlinux is linked into the kernel half and has either a note by the name of "Linux" or, being older than that, its
- * version banner in what it loads.
- */
-bool boot_is_linux_elf(const struct elf_image *elf)
-{
-	size_t len;
-	bool kernel_half = false;
-
-	for (int i = 0; i < elf->nsegments; i++)
-		kernel_half |= elf->segment[i].va >= KERNEL_HALF;
-	if (!kernel_half)
-		return false;
-	if (elf_note(elf, "Linux", ELFNOTE_LINUX_SALT, &len))
-		return true;
-	for (int i = 0; i < elf->nsegments; i++) {
-		const struct elf_segment *s = &elf->segment[i];
-
-		if (s->filesz && memmem(elf->file->data + s->offset, s->filesz, BANNER, strlen(BANNER)))
-			return true;
-	}
-	return false;
 }
 
 /* The command line, the memory map and the rest that every Linux gets; *gpa is where boot_params is. */

@@ -4,10 +4,11 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "vmm/log.h"
+
+#define SPACE_END ((uint64_t)1 << 32)
 
 static int bad(const struct image_file *f, const char *what)
 {
@@ -15,55 +16,28 @@ static int bad(const struct image_file *f, const char *what)
 	return -ENOEXEC;
 }
 
-static int bad_segment(const struct image_file *f, int i, const char *what)
+/* As it would stand in an ELF64 file. */
+static int add_header(struct elf_image *elf, const Elf32_Phdr *ph, int index)
 {
-	log_error("%s: 32-bit ELF: segment %d: %s", f->path, i, what);
-	return -ENOEXEC;
-}
-
-static int add_segment(struct elf_image *elf, const Elf32_Phdr *ph, int index)
-{
-	const struct image_file *f = elf->file;
-	uint64_t end = (uint64_t)ph->p_paddr + ph->p_memsz;
-
-	if (!ph->p_memsz)
-		return 0;
-	if (ph->p_filesz > ph->p_memsz)
-		return bad_segment(f, index, "more bytes in the file than in memory");
-	/* Linkers give a segment without bytes any offset. */
-	if (ph->p_filesz && (ph->p_offset > f->size || ph->p_filesz > f->size - ph->p_offset))
-		return bad_segment(f, index, "outside of the file: truncated");
-	if (end > (uint64_t)UINT32_MAX + 1 || (uint64_t)ph->p_vaddr + ph->p_memsz > (uint64_t)UINT32_MAX + 1)
-		return bad_segment(f, index, "goes beyond 4 GiB");
-	if (elf->nsegments == ELF_SEGMENTS_MAX)
-		return bad(f, "too many loadable segments");
-	for (int i = 0; i < elf->nsegments; i++)
-		if (ph->p_paddr < elf->segment[i].pa + elf->segment[i].memsz && end > elf->segment[i].pa)
-			return bad_segment(f, index, "overlaps another one in physical memory");
-	elf->segment[elf->nsegments++] = (struct elf_segment){
-		.offset = ph->p_filesz ? ph->p_offset : 0,
-		.va = ph->p_vaddr,
-		.pa = ph->p_paddr,
-		.filesz = ph->p_filesz,
-		.memsz = ph->p_memsz,
-		.flags = ph->p_flags,
+	const Elf64_Phdr wide = {
+		.p_type = ph->p_type,
+		.p_flags = ph->p_flags,
+		.p_offset = ph->p_offset,
+		.p_vaddr = ph->p_vaddr,
+		.p_paddr = ph->p_paddr,
+		.p_filesz = ph->p_filesz,
+		.p_memsz = ph->p_memsz,
+		.p_align = sizeof(uint32_t), /* of notes: whatever the header says */
 	};
-	return 0;
-}
 
-static int add_notes(struct elf_image *elf, const Elf32_Phdr *ph, int index)
-{
-	const struct image_file *f = elf->file;
-
-	if (ph->p_offset > f->size || ph->p_filesz > f->size - ph->p_offset)
-		return bad_segment(f, index, "notes outside of the file: truncated");
-	if (elf->nnotes < (int)(sizeof(elf->notes_off) / sizeof(elf->notes_off[0]))) {
-		elf->notes_off[elf->nnotes] = ph->p_offset;
-		elf->notes_len[elf->nnotes] = ph->p_filesz;
-		elf->notes_align[elf->nnotes] = 4;
-		elf->nnotes++;
+	if (wide.p_type == PT_LOAD && !wide.p_memsz)
+		return 0;
+	if (wide.p_type == PT_LOAD &&
+		(wide.p_paddr + wide.p_memsz > SPACE_END || wide.p_vaddr + wide.p_memsz > SPACE_END)) {
+		log_error("%s: 32-bit ELF: segment %d: goes beyond 4 GiB", elf->file->path, index);
+		return -ENOEXEC;
 	}
-	return 0;
+	return elf_add_header(elf, &wide, index);
 }
 
 static int check_header(const struct image_file *f, const Elf32_Ehdr *eh)
@@ -103,10 +77,7 @@ int elf32_parse(struct elf_image *elf, const struct image_file *f)
 		Elf32_Phdr ph;
 
 		memcpy(&ph, f->data + eh.e_phoff + (size_t)i * sizeof(ph), sizeof(ph));
-		if (ph.p_type == PT_LOAD)
-			err = add_segment(elf, &ph, i);
-		else if (ph.p_type == PT_NOTE)
-			err = add_notes(elf, &ph, i);
+		err = add_header(elf, &ph, i);
 	}
 	if (!err && !elf->nsegments)
 		err = bad(f, "no loadable segment");

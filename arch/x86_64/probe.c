@@ -73,18 +73,18 @@ static bool inject_works(struct tiny_vm *t, unsigned skip)
 	e = tiny_run(t);
 	if ((e.kind != TINY_END_DEBUG && e.kind != TINY_END_EMUL_FAILED) || e.pc != at)
 		return false;
-	if (ioctl(t->vcpu_fd, KVM_GET_REGS, &r) < 0 || ioctl(t->vcpu_fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) < 0 || ioctl(t->m.vcpu_fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return false;
 	r.rip += skip;
 	ev.exception.injected = 1;
 	ev.exception.pending = 0;
 	ev.exception.nr = BP_VECTOR;
 	ev.exception.has_error_code = 0;
-	if (ioctl(t->vcpu_fd, KVM_SET_REGS, &r) < 0 || ioctl(t->vcpu_fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
+	if (ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0 || ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
 		return false;
 	e = tiny_run(t);
 	if (e.kind != TINY_END_PORT || e.port != TINY_PORT_VECTOR + BP_VECTOR ||
-		ioctl(t->vcpu_fd, KVM_GET_REGS, &r) < 0)
+		ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) < 0)
 		return false;
 	return tiny_word(t, r.rsp) == at + 1;
 }
@@ -208,7 +208,7 @@ int host_probe_run(int kvm_fd, struct host_probe *out)
 	out->watch_write_slots = ask_watch(&t, TINY_STORES, DR7_RW_WRITE);
 	out->watch_access_slots = ask_watch(&t, TINY_LOADS, DR7_RW_ACCESS);
 	out->block_irq = ask_block_irq(&t, &out->step_stalls);
-	if (t.timed_out)
+	if (t.m.timed_out)
 		err = -ETIMEDOUT;
 	tiny_destroy(&t);
 	return err;

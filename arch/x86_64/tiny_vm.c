@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Guest-physical map; paging is identity, 0 is the real-mode vector table. */
 #define GPA_GDT	     0x1000
@@ -92,7 +90,7 @@ _Static_assert(GPA_DATA == 0xa000 && TINY_PORT_DONE == 0xf0, "guest code has the
 
 static void put64(struct tiny_vm *t, unsigned gpa, uint64_t value)
 {
-	memcpy(t->ram + gpa, &value, sizeof(value));
+	memcpy(t->m.ram + gpa, &value, sizeof(value));
 }
 
 uint64_t tiny_word(const struct tiny_vm *t, uint64_t addr)
@@ -100,15 +98,15 @@ uint64_t tiny_word(const struct tiny_vm *t, uint64_t addr)
 	uint64_t value = 0;
 
 	if (addr <= RAM_SIZE - sizeof(value))
-		memcpy(&value, t->ram + addr, sizeof(value));
+		memcpy(&value, t->m.ram + addr, sizeof(value));
 	return value;
 }
 
 uint8_t tiny_poke(struct tiny_vm *t, uint64_t addr, uint8_t byte)
 {
-	uint8_t old = t->ram[addr];
+	uint8_t old = t->m.ram[addr];
 
-	t->ram[addr] = byte;
+	t->m.ram[addr] = byte;
 	return old;
 }
 
@@ -128,7 +126,6 @@ uint64_t tiny_data(unsigned word)
 /* Descriptors: Intel SDM vol. 3, 3.4.5 and 6.14.1; page tables: 4.5. */
 static void fill_ram(struct tiny_vm *t)
 {
-	memset(t->ram, 0, RAM_SIZE);
 	put64(t, GPA_GDT + SEL_CODE, 0x00af9b000000ffff);
 	put64(t, GPA_GDT + SEL_DATA, 0x00cf93000000ffff);
 	put64(t, GPA_GDT + SEL_UDATA, 0x00cff3000000ffff);
@@ -148,12 +145,12 @@ static void fill_ram(struct tiny_vm *t)
 		const uint8_t code[4] = {0xe6, (uint8_t)(TINY_PORT_VECTOR + v), 0xeb, 0xfc};
 		const uint16_t real[2] = {(uint16_t)handler, 0};
 
-		memcpy(t->ram + handler, code, sizeof(code));
+		memcpy(t->m.ram + handler, code, sizeof(code));
 		/* DPL 3, so that INT3 may. */
 		put64(t, GPA_IDT + v * 16, handler | SEL_CODE << 16 | 0xee00ULL << 32);
-		memcpy(t->ram + v * 4, real, sizeof(real));
+		memcpy(t->m.ram + v * 4, real, sizeof(real));
 	}
-	memcpy(t->ram + GPA_CODE, tiny_code, code_offset(tiny_code_end));
+	memcpy(t->m.ram + GPA_CODE, tiny_code, code_offset(tiny_code_end));
 }
 
 static struct kvm_segment segment(unsigned selector, unsigned type, bool code)
@@ -200,8 +197,8 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc, bool irqs_
 		s.cr4 = 0x20;	/* PAE */
 		s.efer = 0x500; /* LMA LME */
 	}
-	if (ioctl(t->vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0 || ioctl(t->vcpu_fd, KVM_SET_SREGS, &s) < 0 ||
-		ioctl(t->vcpu_fd, KVM_SET_VCPU_EVENTS, &t->events) < 0 || ioctl(t->vcpu_fd, KVM_SET_REGS, &r) < 0)
+	if (ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0 || ioctl(t->m.vcpu_fd, KVM_SET_SREGS, &s) < 0 ||
+		ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &t->events) < 0 || ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0)
 		return -errno;
 	return 0;
 }
@@ -209,17 +206,11 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc, bool irqs_
 struct tiny_end tiny_run(struct tiny_vm *t)
 {
 	struct tiny_end e = {.kind = TINY_END_OTHER};
-	struct kvm_run *k = t->run;
+	const struct kvm_run *k = t->m.run;
 	struct kvm_regs r;
 
-	while (ioctl(t->vcpu_fd, KVM_RUN, 0) < 0) {
-		if (errno != EINTR && errno != EAGAIN)
-			return e;
-		if (guard_fired()) {
-			t->timed_out = true;
-			return e;
-		}
-	}
+	if (tiny_machine_run(&t->m))
+		return e;
 	if (k->exit_reason == KVM_EXIT_DEBUG) {
 		e.kind = TINY_END_DEBUG;
 		e.pc = k->debug.arch.pc;
@@ -229,7 +220,7 @@ struct tiny_end tiny_run(struct tiny_vm *t)
 		e.kind = TINY_END_PORT;
 		e.port = k->io.port;
 	} else if (k->exit_reason == KVM_EXIT_INTERNAL_ERROR && k->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
-		   ioctl(t->vcpu_fd, KVM_GET_REGS, &r) == 0) {
+		   ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) == 0) {
 		e.kind = TINY_END_EMUL_FAILED;
 		e.pc = r.rip;
 	}
@@ -248,7 +239,7 @@ int tiny_arm(
 		d.arch.debugreg[i] = addr[i];
 		d.arch.debugreg[7] |= 1u << (i * 2) | rw << (16 + i * 4) | len << (18 + i * 4);
 	}
-	return ioctl(t->vcpu_fd, KVM_SET_GUEST_DEBUG, &d) < 0 ? -errno : 0;
+	return ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &d) < 0 ? -errno : 0;
 }
 
 int tiny_raise_irq(struct tiny_vm *t)
@@ -257,7 +248,7 @@ int tiny_raise_irq(struct tiny_vm *t)
 
 	if (!t->has_irqs)
 		return -ENODEV;
-	return ioctl(t->vm_fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
+	return ioctl(t->m.vm_fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
 }
 
 static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
@@ -266,84 +257,56 @@ static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
 	struct kvm_cpuid2 *cpuid;
 	struct kvm_lapic_state lapic;
 	uint32_t svr;
-	int size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int err = tiny_machine_vcpu(&t->m, kvm_fd);
 
-	if (size < 0)
-		return -errno;
-	if ((size_t)size < sizeof(*t->run))
-		return -EPROTO;
-	t->vcpu_fd = ioctl(t->vm_fd, KVM_CREATE_VCPU, 0);
-	if (t->vcpu_fd < 0)
-		return -errno;
-	t->run_size = (size_t)size;
-	t->run = mmap(NULL, t->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, t->vcpu_fd, 0);
-	if (t->run == MAP_FAILED)
-		return -errno;
-
+	if (err)
+		return err;
 	cpuid = calloc(1, sizeof(*cpuid) + ENTRIES * sizeof(cpuid->entries[0]));
 	if (!cpuid)
 		return -ENOMEM;
 	cpuid->nent = ENTRIES;
 	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
-		ioctl(t->vcpu_fd, KVM_SET_CPUID2, cpuid); /* some KVMs enter long mode without; the test will show */
+		ioctl(t->m.vcpu_fd, KVM_SET_CPUID2, cpuid); /* some KVMs enter long mode without; the test will show */
 	free(cpuid);
 
-	if (t->has_irqs && ioctl(t->vcpu_fd, KVM_GET_LAPIC, &lapic) == 0) {
+	if (t->has_irqs && ioctl(t->m.vcpu_fd, KVM_GET_LAPIC, &lapic) == 0) {
 		svr = 0x1ff; /* spurious vector 255, software enable; offset 0xf0 */
 		memcpy(lapic.regs + 0xf0, &svr, sizeof(svr));
-		ioctl(t->vcpu_fd, KVM_SET_LAPIC, &lapic);
+		ioctl(t->m.vcpu_fd, KVM_SET_LAPIC, &lapic);
 	}
-	if (ioctl(t->vcpu_fd, KVM_GET_SREGS, &t->reset_sregs) < 0 ||
-		ioctl(t->vcpu_fd, KVM_GET_VCPU_EVENTS, &t->events) < 0)
+	if (ioctl(t->m.vcpu_fd, KVM_GET_SREGS, &t->reset_sregs) < 0 ||
+		ioctl(t->m.vcpu_fd, KVM_GET_VCPU_EVENTS, &t->events) < 0)
 		return -errno;
 	return 0;
 }
 
 static int tiny_build(struct tiny_vm *t, int kvm_fd)
 {
-	struct kvm_userspace_memory_region region = {.memory_size = RAM_SIZE};
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
 	uint64_t identity_map = 0xfffbc000;
-	int err;
+	int err = tiny_machine_vm(&t->m, kvm_fd, 0, RAM_SIZE);
 
-	t->vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
-	if (t->vm_fd < 0)
-		return -errno;
-	t->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (t->ram == MAP_FAILED)
-		return -errno;
+	if (err)
+		return err;
 	fill_ram(t);
-	region.userspace_addr = (uintptr_t)t->ram;
-	if (ioctl(t->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-		return -errno;
 	/* VMX wants these two before the vCPU; others need not know them. */
-	ioctl(t->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
-	ioctl(t->vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	ioctl(t->m.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	ioctl(t->m.vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
 	/* A local APIC is all that a message-signalled interrupt needs, and a split irqchip is quick to take down. */
-	t->has_irqs = ioctl(t->vm_fd, KVM_ENABLE_CAP, &split) == 0;
-	err = tiny_vcpu(t, kvm_fd);
-	return err ? err : guard_start(&t->guard, t->vcpu_fd);
+	t->has_irqs = ioctl(t->m.vm_fd, KVM_ENABLE_CAP, &split) == 0;
+	return tiny_vcpu(t, kvm_fd);
 }
 
 void tiny_destroy(struct tiny_vm *t)
 {
-	if (t->run != MAP_FAILED)
-		munmap(t->run, t->run_size);
-	if (t->vcpu_fd >= 0)
-		close(t->vcpu_fd);
-	if (t->vm_fd >= 0)
-		close(t->vm_fd);
-	if (t->ram != MAP_FAILED)
-		munmap(t->ram, RAM_SIZE);
-	guard_end(&t->guard);
+	tiny_machine_destroy(&t->m);
 }
 
 int tiny_create(struct tiny_vm *t, int kvm_fd)
 {
 	int err;
 
-	*t = (struct tiny_vm){.vm_fd = -1, .vcpu_fd = -1, .ram = MAP_FAILED, .run = MAP_FAILED};
-	guard_block(&t->guard);
+	tiny_machine_init(&t->m);
 	err = tiny_build(t, kvm_fd);
 	if (err)
 		tiny_destroy(t);

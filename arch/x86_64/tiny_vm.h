@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/guard.h"
+#include "arch/tiny_machine.h"
 
 #define TINY_SLOTS 4  /* DR0 to DR3 */
 #define TINY_IRQ   32 /* the vector of tiny_raise_irq() */
@@ -57,16 +57,10 @@ struct tiny_end {
 };
 
 struct tiny_vm {
-	int vm_fd;
-	int vcpu_fd;
-	uint8_t *ram;
-	struct kvm_run *run;
-	size_t run_size;
+	struct tiny_machine m;	       /* once its time is out, every run ends at once: TINY_END_OTHER */
 	struct kvm_sregs reset_sregs;  /* as KVM made the vCPU */
 	struct kvm_vcpu_events events; /* likewise: nothing pending */
 	bool has_irqs;
-	bool timed_out; /* sticky: every later run ends at once, TINY_END_OTHER */
-	struct guard guard;
 };
 
 int tiny_create(struct tiny_vm *t, int kvm_fd); /* on failure everything is undone already */

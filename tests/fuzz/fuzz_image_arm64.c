@@ -2,58 +2,14 @@
  * Foreign kernel images the whole way: choose the kind, parse, place, load, make the device tree. The first byte says
  * which --boot and which machine, the rest is the file.
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
 #include "arch/arm64/boot.h"
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/layout.h"
-#include "vmm/log.h"
+#include "tests/fuzz/fuzz_image.h"
 
 #define RAM_SIZE (32ULL << 20)
 #define KASLR	 0x80 /* in the first byte */
 #define GICV2	 0x40
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static unsigned errors;
-
-/* In place of the real ones: as many messages as inputs, of which only the formatting is of interest. */
-static void check_line(const char *fmt, va_list ap)
-{
-	char text[512];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (!*text || strchr(text, '\n'))
-		abort();
-}
-
-void log_error(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	check_line(fmt, ap);
-	va_end(ap);
-	errors++;
-}
-
-void log_warn(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	check_line(fmt, ap);
-	va_end(ap);
-}
-
-void log_info(const char *fmt, ...)
-{
-	(void)fmt;
-}
 
 /* What has to hold of every machine that is allowed to start. */
 static void check_boot(const struct boot *b)
@@ -87,13 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	if (!mem.n) {
-		mem.n = arm64_boot_ram_layout(RAM_SIZE, mem.range, MEM_RANGES_MAX);
-		mem.size = RAM_SIZE;
-		mem.range[0].host = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (mem.range[0].host == MAP_FAILED)
-			abort();
-	}
+	make_ram(&mem, LAYOUT_RAM, RAM_SIZE);
 	b.kind = kinds[data[0] % 4];
 	b.kaslr = data[0] & KASLR;
 	b.board.ncpus = 3;

@@ -2,56 +2,12 @@
  * Foreign kernel images the whole way: choose the kind, parse, place, load, make the entry state. The first byte says
  * which --boot, the rest is the file.
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
 #include "arch/arch.h"
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/layout.h"
-#include "vmm/log.h"
+#include "tests/fuzz/fuzz_image.h"
 
 #define RAM_SIZE (32ULL << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static unsigned errors;
-
-/* In place of the real ones: as many messages as inputs, of which only the formatting is of interest. */
-static void check_line(const char *fmt, va_list ap)
-{
-	char text[512];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (!*text || strchr(text, '\n'))
-		abort();
-}
-
-void log_error(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	check_line(fmt, ap);
-	va_end(ap);
-	errors++;
-}
-
-void log_warn(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	check_line(fmt, ap);
-	va_end(ap);
-}
-
-void log_info(const char *fmt, ...)
-{
-	(void)fmt;
-}
 
 /* What has to hold of every machine that is allowed to start. */
 static void check_entry(const struct boot *b)
@@ -80,13 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	if (!mem.n) {
-		mem.n = 1;
-		mem.size = mem.range[0].size = RAM_SIZE;
-		mem.range[0].host = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (mem.range[0].host == MAP_FAILED)
-			abort();
-	}
+	make_ram(&mem, 0, RAM_SIZE);
 	if (data[0] % 5 < 4)
 		b.kind = arch_boot_kinds[data[0] % 5];
 	errors = 0;

@@ -15,8 +15,9 @@ import termios
 sys.dont_write_bytecode = True          # the source tree stays clean
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 
+import bad_elf          # noqa: E402
 import tap              # noqa: E402
-from vm import Vm, VmError, binary, die_with_parent, guest_path  # noqa: E402
+from vm import X86, Vm, VmError, binary, die_with_parent, guest_path  # noqa: E402
 
 USAGE, IMAGE, HOST = 2, 4, 6
 
@@ -75,7 +76,7 @@ def lab(*args):
 def _():
 	for args, word in ((['--nonsense'], '--nonsense'), (['--kernel'], '--kernel'), (['stray'], 'stray'), (['-z'], '-z'),
 			   (['--help=1'], '--help'), (['--kernel', ''], '--kernel'), (['--initrd', 'x'], '--initrd'),
-			   (['--boot', 'pvh'], '--boot'), (['--kaslr'], '--kaslr'), (['--gdb-attach'], '--gdb-attach'),
+			   (['--boot', 'elf'], '--boot'), (['--kaslr'], '--kaslr'), (['--gdb-attach'], '--gdb-attach'),
 			   (lab('--boot', 'grub'), 'grub'), (lab('--serial', 'lpt1'), 'lpt1'), (lab('--serial', 'file:'), 'file:'),
 			   (lab('--gdb', ''), '--gdb'), (lab('--gdb', 'chardev:'), 'chardev:'),
 			   (lab('--gdb', 'stdio', '--serial', 'stdio'), 'stdio'),
@@ -115,7 +116,7 @@ def _():
 	refused(['--kernel', '/dev/null'], IMAGE, '/dev/null')
 
 
-@tap.test('no kernel at all, and kernels for others: status 4 and what they are', timeout=60)
+@tap.test('no kernel at all, and kernels for others: status 4 and what they are', [X86], timeout=60)
 def _():
 	refused(['--kernel', write('text', b'hello world\n' * 100)], IMAGE, 'text')
 	refused(['--kernel', write('gz', b'\x1f\x8b\x08' + bytes(100))], IMAGE, 'gzip')
@@ -136,45 +137,11 @@ def _():
 	refused(['--kernel', write('plain32', plain32)], IMAGE, '32-bit')
 
 
-def elf64(segments, entry=0x100000, phnum=None, phoff=64, phentsize=56, size=None):
-	"""A minimal ELF64. segments: (offset, vaddr, paddr, filesz, memsz)."""
-	head = b'\x7fELF\2\1\1' + bytes(9) + struct.pack('<HHIQQQIHHHHHH', 2, 62, 1, entry, phoff, 0, 0, 64, phentsize,
-							  len(segments) if phnum is None else phnum, 64, 0, 0)
-	for offset, vaddr, paddr, filesz, memsz in segments:
-		head += struct.pack('<IIQQQQQQ', 1, 7, offset, vaddr, paddr, filesz, memsz, 4096)
-	data = head.ljust(4096, b'\0') + b'\xf4' * 4096
-	return data if size is None else data[:size]
-
-
-@tap.test('ELF files that are truncated or absurd: status 4', timeout=120)
+@tap.test('ELF files that are truncated or absurd: status 4', [X86], timeout=120)
 def _():
-	good = (4096, 0x100000, 0x100000, 4096, 4096)
-	top = (1 << 64) - 4096
-	bad = {
-		'header cut': elf64([good], size=40),
-		'table cut': elf64([good], size=70),
-		'segment cut': elf64([good], size=5000),
-		'no segments': elf64([]),
-		'65535 segments': elf64([good], phnum=65535),
-		'escaped count': elf64([good], phnum=0xffff, phoff=0),
-		'odd entry size': elf64([good], phentsize=7),
-		'table beyond': elf64([good], phoff=1 << 40),
-		'table wraps': elf64([good], phoff=(1 << 64) - 32),
-		'offset beyond': elf64([(1 << 40, 0x100000, 0x100000, 4096, 4096)]),
-		'offset wraps': elf64([(top, 0x100000, 0x100000, 8192, 8192)]),
-		'bigger file than memory size': elf64([(4096, 0x100000, 0x100000, 4096, 16)]),
-		'huge memory size': elf64([(4096, 0x100000, 0x100000, 4096, 1 << 60)]),
-		'address wraps': elf64([(4096, top, top, 4096, 8192)]),
-		'above RAM': elf64([(4096, 0x80000000, 0x80000000, 4096, 4096)]),
-		'in the PCI hole': elf64([(4096, 0xfee00000, 0xfee00000, 4096, 4096)]),
-		'over the ACPI tables': elf64([(4096, 0xe0000, 0xe0000, 4096, 4096)], entry=0xe0000),
-		'overlapping': elf64([good, (4096, 0x100800, 0x100800, 4096, 4096)]),
-		'entry outside': elf64([good], entry=0x900000),
-		'entry at nowhere': elf64([good], entry=0),
-		'not canonical': elf64([(4096, 0x800000000000, 0x100000, 4096, 4096)], entry=0x800000000000),
-		'differs within a page': elf64([(4096, 0x100010, 0x100000, 4096, 4096)], entry=0x100010),
-		'one page in two places': elf64([good, (4096, 0x100000, 0x200000, 4096, 4096)]),
-	}
+	bad = {**bad_elf.variants(bad_elf.X86_64, 0x100000), **bad_elf.unmappable(bad_elf.X86_64, 0x100000)}
+	bad['in the PCI hole'] = bad_elf.elf64(bad_elf.X86_64, [(4096, 0xfee00000, 0xfee00000, 4096, 4096)], 0xfee00000)
+	bad['over the ACPI tables'] = bad_elf.elf64(bad_elf.X86_64, [(4096, 0xe0000, 0xe0000, 4096, 4096)], 0xe0000)
 	wrong = []
 	for name, data in bad.items():
 		path = write(name.replace(' ', '-'), data)
@@ -185,7 +152,7 @@ def _():
 	tap.check(not wrong, '\n'.join(wrong))
 
 
-@tap.test('Multiboot and bzImage headers that are absurd: status 4', timeout=60)
+@tap.test('Multiboot and bzImage headers that are absurd: status 4', [X86], timeout=60)
 def _():
 	def multiboot(flags, *addresses):
 		head = struct.pack('<III', 0x1badb002, flags, -(0x1badb002 + flags) & 0xffffffff)
@@ -210,7 +177,7 @@ def _():
 		refused(['--kernel', write(name, bytes(image) + bytes(tail))], IMAGE, name)
 
 
-@tap.test('a real bzImage that is cut short: status 4', [os.path.join(os.environ['BUILD'], 'tests/cache/linux-amd64/vmlinuz')],
+@tap.test('a real bzImage that is cut short: status 4', [X86, os.path.join(os.environ['BUILD'], 'tests/cache/linux-amd64/vmlinuz')],
 	  timeout=60)
 def _():
 	with open(os.path.join(os.environ['BUILD'], 'tests/cache/linux-amd64/vmlinuz'), 'rb') as f:
@@ -219,7 +186,7 @@ def _():
 		refused(['--kernel', write('cut%d' % size, data[:size])], IMAGE, 'cut%d' % size)
 
 
-@tap.test('an initrd that is missing, a folder, or does not fit: status 4', timeout=60)
+@tap.test('an initrd that is missing, a folder, or does not fit: status 4', [X86], timeout=60)
 def _():
 	missing = os.path.join(folder(), 'no-initrd')
 	refused(lab('--initrd', missing), IMAGE, missing)
@@ -231,7 +198,7 @@ def _():
 	refused(['--kernel', guest_path('multiboot32'), '--initrd', ','.join([write('mod', b'm')] * 33)], IMAGE, 'modules')
 
 
-@tap.test('an image that does not fit, a command line that is too long: status 4', timeout=60)
+@tap.test('an image that does not fit, a command line that is too long: status 4', [X86], timeout=60)
 def _():
 	refused(lab('--mem', '2M'), IMAGE, 'lab.elf')
 	refused(lab('--cmdline', 'x' * 5000), IMAGE, '--cmdline')

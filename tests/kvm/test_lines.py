@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import tap              # noqa: E402
 from gdbclient import Gdb, GdbError, settle     # noqa: E402
 from rsp import Rsp     # noqa: E402
-from vm import Vm, binary, guest_path, listening, wait_for      # noqa: E402
+from vm import CRASHES, Vm, binary, guest_path, listening, wait_for      # noqa: E402
 
 
 def lab(scene, *args, **options):
@@ -300,8 +300,9 @@ def _():
 		with lab('calls,2', '--gdb', d + '/gdb', '--gdb-attach') as p:
 			tap.equal(p.wait(20), 0, 'status')
 			tap.contains(p.output(), 'alphas 2\n')
-		with lab('triple', '--gdb', d + '/gdb', '--gdb-attach') as p:
-			tap.equal(p.wait(20), 10, 'status')
+		for scene, status in CRASHES:
+			with lab(scene, '--gdb', d + '/gdb', '--gdb-attach') as p:
+				tap.equal(p.wait(20), status, 'status of ' + scene)
 		tap.equal(os.listdir(d), [], 'what is left')
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import tap              # noqa: E402
 from gdbclient import Gdb       # noqa: E402
 from rsp import Rsp     # noqa: E402
-from vm import PATIENCE, Vm, guest_path, listening, wait_for    # noqa: E402
+from vm import CRASHES, PATIENCE, RESETS, Vm, guest_path, listening, wait_for    # noqa: E402
 
 LINES = 1600            # of 64 bytes
 FLOOD = ''.join('%08d abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01\n' % i for i in range(LINES))
@@ -279,7 +279,7 @@ for how, status in (('TERM', 16), ('INT', 16), ('HUP', 16), ('QUIT', -signal.SIG
 			t.restored('SIG' + how)
 
 
-@tap.test("terminal: restored after gdb's kill, a triple fault, a panic, a reset", ['gdb'], timeout=60)
+@tap.test("terminal: restored after gdb's kill, a crash, a panic, a reset", ['gdb'], timeout=60)
 def _():
 	with tempfile.TemporaryDirectory() as d, Terminal('spin', '--gdb', d + '/gdb') as t:
 		wait_for(lambda: listening(d + '/gdb'), 'the socket')
@@ -288,7 +288,7 @@ def _():
 			g.cmd('kill')
 			tap.equal(t.vm.wait(20), 14, 'status')
 			t.restored("gdb's kill")
-	for scene, status in (('triple', 10), ('panic', 8), ('reset-acpi', 0), ('debugexit,3', 7)):
+	for scene, status in (*CRASHES, (RESETS[0], 0), ('debugexit,3', 7)):
 		with Terminal(scene) as t:
 			tap.equal(t.vm.wait(20), status, 'status of ' + scene)
 			t.restored(scene)

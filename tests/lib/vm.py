@@ -47,11 +47,11 @@ def cache(*path):
 	return os.path.join(os.environ['BUILD'], 'tests', 'cache', *path)
 
 
-def only(arch):
-	"""For a test program about one ISA: on a host of another one it ends here, as one skip."""
-	if ARCH != arch:
-		print('1..0 # SKIP this host is %s, these are tests of %s' % (ARCH, arch))
-		raise SystemExit(0)
+# as a need of a test
+X86 = (ARCH == 'x86_64', 'a x86_64 host')
+# scenes of the lab that end so on this ISA: (scene, exit status), and resets
+CRASHES = [('panic', 8)] + [('triple', 10)] * X86[0]
+RESETS = ['reset-acpi', 'reset-i8042', 'reset-cf9'] if X86[0] else ['reset']
 
 
 def guest_path(name, arch=ARCH):
@@ -207,16 +207,22 @@ class Host:
 	arch             the guests' ISA: x86_64, arm64
 	gdb              the gdb for that ISA
 	patience         factor on the timeouts
+	once(args)       (status, output, errors) of one whole run; {guests} in an argument is where the guests are,
+			 {files} where the files are with which the host was made
 	start(...)       a machine with remote, serial(), wait_serial(), wait(), alive(), errors(), close()
 	guest(name)      a local path of that guest, for its symbols
 	"""
 
 	arch, gdb, patience = ARCH, 'gdb', 1
 
-	def __init__(self):
+	def __init__(self, files=None):
+		"""files: {name: bytes} for once()."""
 		self.machines = []
 		self.folder = tempfile.mkdtemp(prefix='host-')
 		self.count = 0
+		for name, data in (files or {}).items():
+			with open(os.path.join(self.folder, name), 'wb') as f:
+				f.write(data)
 		out = subprocess.run([binary(), '--probe-host'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
 				     timeout=PATIENCE, check=False)
 		if out.returncode:
@@ -242,6 +248,11 @@ class Host:
 		if not m.alive():
 			raise VmError('it ended at once\n' + m.describe())
 		return m
+
+	def once(self, *args):
+		places = {'guests': os.path.dirname(self.guest('lab')), 'files': self.folder}
+		with Vm([a.format(**places) for a in args]) as p:
+			return p.wait(), p.output(), p.errors()
 
 	def reap(self):
 		"""Ends what is still running."""

@@ -3,7 +3,8 @@
  *
  *	inside break N		N breakpoint instructions of its own; says how many the handler saw
  *	inside steps N		ptraces a child through N of its instructions; says how many stopped it
- *	inside watch N		writes N times to what a debug register of its own watches; says how often it was seen
+ *	inside watch N [SECONDS] writes N times to what a debug register of its own watches, set up so long before;
+ *				says how often it was seen
  *	inside calls N [CPU]	N times getppid(), on that CPU
  *	inside spin [CPU]	says where `text` is, then never leaves user mode, until killed
  *	inside parent		says what getppid() gives
@@ -20,6 +21,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "own_break.h"
@@ -92,7 +94,19 @@ static int do_steps(long n)
 	return seen != n;
 }
 
-static int do_watch(long n)
+/* Without going to sleep: another program may want the debug registers then. */
+static void busy(long seconds)
+{
+	struct timespec now;
+	time_t end;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	end = now.tv_sec + seconds;
+	while (seconds && now.tv_sec < end)
+		clock_gettime(CLOCK_MONOTONIC, &now);
+}
+
+static int do_watch(long n, long seconds)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_BREAKPOINT,
@@ -110,6 +124,11 @@ static int do_watch(long n)
 		perror("perf_event_open");
 		return 1;
 	}
+	if (seconds) {
+		printf("watching\n");
+		fflush(stdout);
+	}
+	busy(seconds);
 	for (long i = 0; i < n; i++)
 		turns++;
 	if (read(fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
@@ -155,7 +174,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "steps"))
 		return do_steps(n);
 	if (!strcmp(what, "watch"))
-		return do_watch(n);
+		return do_watch(n, more ? atol(more) : 0);
 	if (!strcmp(what, "calls"))
 		return do_calls(n, more);
 	if (!strcmp(what, "spin"))

@@ -40,6 +40,7 @@ class Linux:
 	idle_frames = set()     # one of them ends a whole backtrace
 	steps = 400             # through system calls under a running timer
 	nexts = 40
+	pieces = 6              # of 33 KB that come over the serial line
 
 	def __init__(self, arch):
 		self.isa = ISAS[arch]

@@ -1,6 +1,7 @@
 """The outer machine as a Host of the scenarios: minivmm runs inside, the debugger's line is a virtio port.
 
 	run('arm64')            # a whole test program: every scenario. Does not return.
+	host = fixture('arm64', {'name': b'contents'})          # for other tests
 """
 
 import glob
@@ -50,20 +51,24 @@ class Machine:
 
 
 class Host:
-	"""As vm.Host. files: more [(path inside, path outside)]."""
+	"""As vm.Host."""
 
 	patience = 2
 
-	def __init__(self, isa, files=()):
+	def __init__(self, isa, files=None):
 		self.isa, self.arch, self.gdb = isa, isa.name, isa.gdb
 		self.machines = []
 		self.count = 0
 		guests = glob.glob(isa.guest_path('*.elf')) + glob.glob(isa.guest_path('*.bin'))
-		files = [('/bin/minivmm', isa.minivmm), *files,
-			 *(('/guests/' + os.path.basename(g), g) for g in sorted(guests))]
+		copied = [('/bin/minivmm', isa.minivmm)] + [('/guests/' + os.path.basename(g), g) for g in sorted(guests)]
 		with tempfile.TemporaryDirectory() as temp:
-			image = os.path.join(temp, 'initramfs')
-			initramfs.outer_initramfs(image, isa.kernel.modules, isa.modules, files, busybox=isa.busybox)
+			for name, data in (files or {}).items():
+				path = os.path.join(temp, name)
+				with open(path, 'wb') as f:
+					f.write(data)
+				copied.append(('/files/' + name, path))
+			image = os.path.join(temp, 'outer.initramfs')
+			initramfs.outer_initramfs(image, isa.kernel.modules, isa.modules, copied, busybox=isa.busybox)
 			self.outer = Outer(isa.kernel, image, isa.name, lines=LINES)
 		self.facts = vm.probe(self.outer.check('minivmm --probe-host'))
 		self.facts['connections'] = False
@@ -85,6 +90,14 @@ class Host:
 		self.machines.append(m)
 		return m
 
+	def once(self, *args):
+		words = shlex.join(a.format(guests='/guests', files='/files') for a in args)
+		status, text = self.outer.run('timeout -s KILL %d minivmm %s >/tmp/once.out 2>/tmp/once.err; s=$?;'
+					      'cat /tmp/once.out; echo; echo -----; cat /tmp/once.err; exit $s'
+					      % (vm.PATIENCE, words), vm.PATIENCE * 2)
+		output, errors = text.split('\n-----\n', 1)
+		return status, output.replace('\r\n', '\n'), errors
+
 	def reap(self):
 		while self.machines:
 			self.machines.pop().close()
@@ -93,7 +106,7 @@ class Host:
 		self.outer.close()
 
 
-def run(arch):
+def fixture(arch, files=None):
 	isa = ISAS[arch]
 
 	@tap.fixture
@@ -101,8 +114,12 @@ def run(arch):
 		lacking = [m for m in map(tap.missing, isa.needs(isa.guest_path('lab'))) if m]
 		if lacking:
 			tap.skip('missing ' + ', '.join(lacking))
-		h = Host(isa)
+		h = Host(isa, files)
 		tap.cleanup(h.close)
 		return h
-	scenarios.register(host, scenarios.ALL, arch)
+	return host
+
+
+def run(arch):
+	scenarios.register(fixture(arch), scenarios.ALL, arch)
 	tap.main()

@@ -32,8 +32,9 @@ class Arm64(Linux):
 	syscall_entries = ('el0_svc', 'el0t_64_sync_handler', 'el0t_64_sync')
 	idle_frames = {'__primary_switched', '__secondary_switched', 'ret_from_fork', 'el0t_64_sync'}
 	break_kind = 4
-	steps = 300
-	nexts = 30
+	steps = 600
+	nexts = 40
+	pieces = 3              # two exits a byte, in an emulated hypervisor
 	irq_names = re.compile(r'^(el[01][ht]_64_(irq|fiq|error)|el[01]_(irq|interrupt)|gic_handle_irq|do_interrupt_handler|'
 			       r'generic_handle_domain_irq|call_on_irq_stack|irq_enter|handle_percpu_devid_irq|__do_softirq)')
 
@@ -157,10 +158,18 @@ def _():
 		tap.equal(guest.check('inside watch 50'), 'seen=50 turns=50\n', 'perf')
 	uses()
 	with linux.debugger() as gdb:
+		gdb.resume('continue')
+		uses()
+		interrupted(gdb)
 		linux.break_syscall(gdb, 'getuid')
 		linux.break_syscall(gdb, 'getgid', 'hbreak')
 		gdb.resume('continue')
-		uses()
+		# with breakpoints about, what the guest has set by the next stop counts
+		guest.type('inside watch 50 6\n')
+		guest.expect('watching', BOOT)
+		interrupted(gdb)
+		gdb.resume('continue')
+		guest.expect('seen=50 turns=50', BOOT)
 		interrupted(gdb)
 		gdb.cmd('detach')
 	uses()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every kind of image, what state its entry gets, memory, CPUs, command line, modules."""
+"""Every kind of image that x86_64 has, what state its entry gets, memory, CPUs, command line, modules."""
 
 import os
 import re
