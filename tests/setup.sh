@@ -207,9 +207,10 @@ install_packages() {
 
 # ---- what goes into the cache ----
 
-# Jobs run side by side: downloads wait for the network, unpacking takes a CPU each.
+# Jobs run side by side: downloads wait for the network, unpacking takes a CPU each. One that is told to end finishes
+# the command it is at, so that nothing writes any more where cleanup() removes.
 start() {
-	( "$@"; exit $failed ) &
+	( trap 'exit 1' HUP INT TERM; "$@"; exit $failed ) &
 	jobs="$jobs $!"
 }
 
@@ -346,6 +347,7 @@ if [ -z "$packages_only" ] && { wants_layer kvm || wants_layer nested ||
 	if have flock && (: >>"$cache/.lock") 2>/dev/null; then
 		exec 9>>"$cache/.lock"
 		flock 9
+		rm -rf "$cache"/*.new.*         # of runs that were killed
 	fi
 	if [ "$host" = x86_64 ] && { wants_layer kvm || wants_layer nested || wants_layer bochs; }; then
 		want_kernel amd64

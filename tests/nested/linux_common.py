@@ -219,7 +219,8 @@ def machine(guest):
 
 def register(linux, running):
 	def add(name, body):
-		tap.test(name, linux.needs, BOOT)(lambda: body(linux, running()))
+		# several waits of BOOT each; the serial line alone takes a minute or two on a busy host
+		tap.test(name, linux.needs, 3 * BOOT)(lambda: body(linux, running()))
 	add('serial: %d KB out, 40 KB in, not a byte lost; the initrd is intact'
 	    % (linux.pieces * PIECE // 750), serial)
 	add('Ctrl-C while both CPUs are idle: backtraces, names, on again', idle)

@@ -34,7 +34,7 @@ class Arm64(Linux):
 	break_kind = 4
 	steps = 600
 	nexts = 40
-	pieces = 3              # two exits a byte, in an emulated hypervisor
+	pieces = 2              # two exits a byte, in an emulated hypervisor
 	irq_names = re.compile(r'^(el[01][ht]_64_(irq|fiq|error)|el[01]_(irq|interrupt)|gic_handle_irq|do_interrupt_handler|'
 			       r'generic_handle_domain_irq|call_on_irq_stack|irq_enter|handle_percpu_devid_irq|__do_softirq)')
 
