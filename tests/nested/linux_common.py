@@ -132,7 +132,7 @@ def stepped(linux, guest):
 		tap.diag('next: %s' % ' '.join(map(str, funcs)))
 		gdb.cmd('detach')
 	tap.diag('%d steps and %d next took %.1f s' % (linux.steps, len(funcs), time.monotonic() - begin))
-	guest.shell('kill %1')
+	guest.shell('kill $!')
 	alive(guest)
 
 
@@ -185,7 +185,7 @@ def slots_run_out(linux, guest):
 def long_stop(linux, guest):
 	guest.check('dmesg -c >/dev/null; echo 1 >/proc/sys/kernel/watchdog_thresh;'
 		    'echo 3 >/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout')
-	guest.type('inside spin 0 & inside calls 1000000000 1 &\n')
+	guest.type('inside spin 0 & spin=$!; inside calls 1000000000 1 &\n')
 	guest.expect(rb'text=.*\n', BOOT)
 	with linux.debugger() as gdb:
 		gdb.resume('continue')
@@ -196,7 +196,7 @@ def long_stop(linux, guest):
 		guest.check('sleep 3')
 		interrupted(gdb)
 		gdb.cmd('detach')
-	guest.shell('kill %1 %2; echo 10 >/proc/sys/kernel/watchdog_thresh')
+	guest.shell('kill $spin $!; echo 10 >/proc/sys/kernel/watchdog_thresh')
 	tap.equal(linux.complaints(guest.check('dmesg')), [], 'complaints of the kernel')
 
 

@@ -25,12 +25,13 @@ import time
 import initramfs
 from outer import Outer, OuterError
 
-# A guest that stays: a shell on the console, without echo and job control.
+# A guest that stays: a shell on the console, without echo, and not interactive: busybox's line editor may take the end
+# of a background job for the end of its input, and PID 1 must not end.
 SHELL = '''
 stty -echo -onlcr
 export PS1=
 echo shell ready
-exec setsid cttyhack sh
+exec setsid cttyhack sh /proc/self/fd/0
 '''
 
 

@@ -117,7 +117,7 @@ def _():
 		linux.entered(gdb.wait_stop(), 'getppid')
 		gdb.cmd('detach')
 	guest.expect('done', BOOT)
-	guest.shell('kill %1')
+	guest.shell('kill $!')
 
 
 @tap.test('Linux entry: a panic stops in gdb, then ends with status 8', NEEDS, BOOT)

@@ -146,7 +146,7 @@ def _():
 		tap.check('el0t_64_sync' in gdb.frames(), 'a backtrace to the entry: %s' % gdb.frames())
 		gdb.cmd('detach')
 	guest.expect('done', BOOT)
-	guest.shell('kill %1')
+	guest.shell('kill $!')
 
 
 @tap.test('Image: its own steps and watchpoints, with and without a debugger attached', NEEDS, BOOT)
