@@ -218,8 +218,8 @@ static void line_ended(struct gdb_server *srv)
 }
 
 /*
- * A device may deliver a new client's bytes before it takes back the hang-up that the last one left (a virtio port does:
- * the two come on different queues). Whoever speaks is there; a hang-up that lasts is believed a little later.
+ * A device may deliver a new client's bytes before it takes back the hang-up that the last one left (a virtio port
+ * does: the two come on different queues). Whoever speaks is there; a hang-up that lasts is believed a little later.
  */
 static bool hangup_is_stale(struct gdb_server *srv)
 {
