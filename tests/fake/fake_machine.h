@@ -53,9 +53,9 @@ struct fake_cpu {
 struct fake_machine {
 	struct vm_debug *debug;
 	int ncpus;
-	bool delays;  /* random pauses at every edge */
+	bool delays;	   /* random pauses at every edge */
 	bool watch_before; /* watchpoints report before the access */
-	bool hw_only; /* swbreak() answers VM_SWBREAK_HW */
+	bool hw_only;	   /* swbreak() answers VM_SWBREAK_HW */
 	unsigned hw_slots;
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
