@@ -105,6 +105,9 @@ int arch_inject_break(struct vcpu *vcpu);
 /* The vCPU is about to park: make its registers readable to other threads (free with sync_regs). */
 int arch_regs_fetch(struct vcpu *vcpu);
 
+/* Own thread: this vCPU parks, as all others do now. */
+void arch_time_stop(struct vcpu *vcpu);
+
 /* Whole-VM pause ends for this vCPU (not for mere steps): kvmclock control, counter offset. */
 void arch_time_resume(struct vcpu *vcpu);
 

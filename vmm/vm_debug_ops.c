@@ -27,6 +27,7 @@ static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)
 	int finish = vcpu_finish_io(vcpu, late);
 	int fetch = arch_regs_fetch(vcpu);
 
+	arch_time_stop(vcpu);
 	return finish < 0 ? finish : fetch;
 }
 

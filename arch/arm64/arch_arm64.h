@@ -214,9 +214,6 @@ int arm64_guest_debug_stepped(struct vcpu *vcpu);
 bool arm64_guest_debug_takes_ss(struct vcpu *vcpu);
 int arm64_guest_debug_step_due(struct vcpu *vcpu);
 
-/* time.c, own thread: this vCPU is about to park. arch_time_resume() is the other end. */
-void arm64_time_stop(struct vcpu *vcpu);
-
 /* board.c. NULL-safe; main thread, the vCPUs have ended. */
 void board_free(struct vm *vm);
 

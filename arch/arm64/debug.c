@@ -224,7 +224,6 @@ int arch_regs_fetch(struct vcpu *vcpu)
 		ret = arm64_regs_load(vcpu);
 	if (ret < 0)
 		return ret;
-	arm64_time_stop(vcpu);
 	a->step.given = false;
 	a->mmu_stale = false;
 	a->kvm_pstate = a->core[CORE_PSTATE];

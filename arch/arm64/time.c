@@ -27,7 +27,7 @@ static uint64_t counter_hz(void)
 	return hz;
 }
 
-void arm64_time_stop(struct vcpu *vcpu)
+void arch_time_stop(struct vcpu *vcpu)
 {
 	struct guest_time *t = &vcpu->vm->arch->time;
 
