@@ -3,8 +3,8 @@
  *
  *	inside break N		N breakpoint instructions of its own; says how many the handler saw
  *	inside steps N		ptraces a child through N of its instructions; says how many stopped it
- *	inside watch N [SECONDS] writes N times to what a debug register of its own watches, set up so long before;
- *				says how often it was seen
+ *	inside watch N [SECONDS] on CPU 1: writes N times to what a debug register of its own watches, set up so long
+ *				before; says how often it was seen
  *	inside calls N [CPU]	N times getppid(), on that CPU
  *	inside spin [CPU]	says where `text` is, then never leaves user mode, until killed
  *	inside parent		says what getppid() gives
@@ -118,8 +118,11 @@ static int do_watch(long n, long seconds)
 		.exclude_hv = 1,
 	};
 	uint64_t count = 0;
-	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	int fd;
 
+	/* The register moves with the program from CPU to CPU. */
+	run_on("1");
+	fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
 	if (fd < 0) {
 		perror("perf_event_open");
 		return 1;
