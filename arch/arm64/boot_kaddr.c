@@ -42,7 +42,7 @@ static uint64_t first_base(const struct image *m, uint64_t end)
 /* Above it, so close to the end of all addresses that places and bases could wrap around, there is no kernel. */
 static uint64_t highest_place(const struct image *m)
 {
-	return -2 * (m->size + ARM64_IMAGE_ALIGN);
+	return UINT64_MAX - 2 * (m->size + ARM64_IMAGE_ALIGN) + 1;
 }
 
 /* ---- Elf64_Rela ---- */

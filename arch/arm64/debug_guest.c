@@ -163,7 +163,7 @@ bool arm64_guest_debug_takes_ss(struct vcpu *vcpu)
 int arm64_guest_debug_step_due(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	uint64_t elr, spsr;
+	uint64_t elr, spsr = 0;
 	int ret;
 
 	if (!(a->guest.mdscr & MDSCR_SS))

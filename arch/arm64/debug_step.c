@@ -201,7 +201,7 @@ static bool entered_exception(struct vcpu *vcpu)
 /* SPSR_EL1 was saved with our masks in it. */
 static int repair_saved(struct vcpu *vcpu)
 {
-	uint64_t spsr;
+	uint64_t spsr = 0;
 	int ret = arm64_get(vcpu, ID_SPSR_EL1, &spsr);
 
 	if (ret < 0)
