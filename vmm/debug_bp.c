@@ -61,10 +61,10 @@ static void build_slots(const struct break_table *t, struct hw_slots *s)
 	s->n = 0;
 	s->swbreak = false;
 	for (size_t i = 0; i < t->n; i++) {
-		if (t->entry[i].planted) {
+		if (t->entry[i].service == SERVED_PLANTED)
 			s->swbreak = true;
+		if (t->entry[i].service != SERVED_SLOT)
 			continue;
-		}
 		slot = hw_slot_of(&t->entry[i]);
 		slots_add(s, &slot);
 	}
@@ -105,7 +105,7 @@ static void adopt_unmapped(struct vm_debug *d)
 
 		if (e->unmapped && find_place(d, d->last_cpu, e, false) &&
 			d->m.swbreak(d->m.ctx, d->last_cpu) == VM_SWBREAK_PLANT) {
-			e->planted = true;
+			e->service = SERVED_PLANTED;
 			e->unmapped = false;
 		}
 	}
@@ -126,7 +126,7 @@ void breaks_plant(struct vm_debug *d)
 	for (size_t i = 0; i < t->n; i++) {
 		struct break_entry *e = &t->entry[i];
 
-		if (!e->planted)
+		if (e->service != SERVED_PLANTED)
 			continue;
 		memcpy(e->saved, e->host, len);
 		memcpy(e->host, d->m.arch->brk, len);
@@ -150,7 +150,7 @@ void breaks_unplant(struct vm_debug *d)
 	for (size_t i = 0; i < t->n; i++) {
 		struct break_entry *e = &t->entry[i];
 
-		if (!e->planted || memcmp(e->host, d->m.arch->brk, len) != 0)
+		if (e->service != SERVED_PLANTED || memcmp(e->host, d->m.arch->brk, len) != 0)
 			continue;
 		memcpy(e->host, e->saved, len);
 		code_written(d, e);
@@ -169,12 +169,13 @@ const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc)
 
 	for (size_t i = 0; i < d->breaks.n; i++) {
 		const struct break_entry *e = &d->breaks.entry[i];
+		bool planted = e->service == SERVED_PLANTED;
 
-		if (e->planted && !resolved) {
+		if (planted && !resolved) {
 			mapped = debug_resolve(d, cpu, pc, false, &map) == 0;
 			resolved = true;
 		}
-		if (e->planted && mapped ? map.gpa == e->gpa : is_exec(e) && e->spec.addr == pc)
+		if (planted && mapped ? map.gpa == e->gpa : is_exec(e) && e->spec.addr == pc)
 			return e;
 	}
 	return NULL;
@@ -192,7 +193,7 @@ const struct break_entry *breaks_explain(struct vm_debug *d, int cpu, const stru
 	switch (stop->kind) {
 	case VM_STOP_SWBREAK:
 		e = d->breaks.in_memory ? breaks_at(d, cpu, stop->pc) : NULL;
-		return e && e->planted ? e : NULL;
+		return e && e->service == SERVED_PLANTED ? e : NULL;
 	case VM_STOP_HWBREAK:
 		return breaks_at(d, cpu, stop->pc);
 	case VM_STOP_WATCH:
@@ -225,11 +226,13 @@ static int check_slot(struct vm_debug *d, const struct break_entry *e)
 	return d->m.slots_check(d->m.ctx, &all);
 }
 
-static int serve_by_slot(struct vm_debug *d, const struct break_entry *e, const char *full, const char **why)
+static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *full, const char **why)
 {
 	int ret = check_slot(d, e);
 
-	if (ret == -ENOSPC)
+	if (ret == 0)
+		e->service = SERVED_SLOT;
+	else if (ret == -ENOSPC)
 		*why = full;
 	else if (ret == -EOPNOTSUPP)
 		*why = "this host's KVM does not trap data accesses";
@@ -238,7 +241,7 @@ static int serve_by_slot(struct vm_debug *d, const struct break_entry *e, const 
 	return ret;
 }
 
-/* How this breakpoint will be served: fills planted, unmapped and the place, or says why not. */
+/* How this breakpoint will be served: fills service, unmapped and the place, or says why not. */
 static int choose_service(struct vm_debug *d, int cpu, struct break_entry *e, const char **why)
 {
 	bool place;
@@ -246,9 +249,10 @@ static int choose_service(struct vm_debug *d, int cpu, struct break_entry *e, co
 	if (e->spec.type != VM_BREAK_SW)
 		return serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
 	place = find_place(d, cpu, e, true);
-	e->planted = place && d->m.swbreak(d->m.ctx, cpu) == VM_SWBREAK_PLANT;
-	if (e->planted)
+	if (place && d->m.swbreak(d->m.ctx, cpu) == VM_SWBREAK_PLANT) {
+		e->service = SERVED_PLANTED;
 		return 0;
+	}
 	e->unmapped = !place;
 	return serve_by_slot(d, e,
 		place ? "planted breakpoints do not trap on this host and all hardware slots are in use"
@@ -318,11 +322,18 @@ int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t 
 
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how)
 {
+	static const char *const how_served[] = {
+		[SERVED_NOT_YET] = "pending",
+		[SERVED_PLANTED] = "planted",
+		[SERVED_SLOT] = "hardware",
+		[SERVED_WRITE_TRAP] = "write-protected",
+	};
+
 	if (!debug_stopped(d))
 		return -EBUSY;
 	if (i >= d->breaks.n)
 		return -ENOENT;
 	*out = d->breaks.entry[i].spec;
-	*how = d->breaks.entry[i].planted ? "planted" : "hardware";
+	*how = how_served[d->breaks.entry[i].service];
 	return 0;
 }

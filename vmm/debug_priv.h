@@ -59,11 +59,19 @@ struct cpu_debug {
 	int call_result;
 };
 
+/* How a breakpoint is served. */
+enum break_service {
+	SERVED_NOT_YET,	   /* its address is not mapped and no slot is free: tried again */
+	SERVED_PLANTED,	   /* by an instruction in guest memory */
+	SERVED_SLOT,	   /* by the debug hardware */
+	SERVED_WRITE_TRAP, /* a write watchpoint: its pages are write-protected */
+};
+
 /* One breakpoint. Changed only while the world is stopped, so running vCPUs read the table without the lock. */
 struct break_entry {
 	struct vm_break spec;
-	bool planted;  /* served by an instruction in memory; else by a hardware slot */
-	bool unmapped; /* hardware only because the address was not mapped: to be planted once it is */
+	enum break_service service;
+	bool unmapped; /* a slot only because the address was not mapped: to be planted once it is */
 	uint64_t gpa;  /* planted: where */
 	uint8_t *host;
 	uint8_t saved[8]; /* planted and in memory: what was there */
