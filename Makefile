@@ -110,8 +110,13 @@ check-nested: $(BIN) guests
 	$(Q)$(RUN_TESTS) nested
 fuzz: $(FUZZERS)
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
-bench: $(BIN) guests
-	$(Q)$(RUN_TESTS) bench
+$(B)/tests/bench/%: tests/bench/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) -D_GNU_SOURCE $(ALL_CFLAGS) -o $@ $<
+bench: $(BIN) guests $(B)/tests/bench/rsp_bench
+	$(Q)$(SETUP) nested
+	$(Q)V=1 $(RUN_TESTS) bench
 
 run: 
 	$(Q)$(SETUP) gdb

@@ -2,6 +2,8 @@
 #include "arch/probe.h"
 
 #include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -17,6 +19,30 @@ void host_probe_caps(int kvm_fd, struct host_probe *p)
 	p->immediate_exit = kvm_check(kvm_fd, KVM_CAP_IMMEDIATE_EXIT) != 0;
 	p->max_vcpus = (unsigned)kvm_check(kvm_fd, KVM_CAP_MAX_VCPUS);
 	p->max_memslots = (unsigned)kvm_check(kvm_fd, KVM_CAP_NR_MEMSLOTS);
+}
+
+static struct host_probe facts;
+static atomic_bool facts_known;
+static pthread_mutex_t facts_lock = PTHREAD_MUTEX_INITIALIZER;
+
+const struct host_probe *host_facts_known(void)
+{
+	return atomic_load_explicit(&facts_known, memory_order_acquire) ? &facts : NULL;
+}
+
+const struct host_probe *host_facts(int kvm_fd)
+{
+	int ret;
+
+	pthread_mutex_lock(&facts_lock);
+	if (!host_facts_known()) {
+		ret = host_probe_run(kvm_fd, &facts);
+		if (ret < 0)
+			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));
+		atomic_store_explicit(&facts_known, true, memory_order_release);
+	}
+	pthread_mutex_unlock(&facts_lock);
+	return &facts;
 }
 
 void host_probe_print(const struct host_probe *p, FILE *f)

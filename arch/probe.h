@@ -68,6 +68,14 @@ struct host_probe {
 int host_probe_run(int kvm_fd, struct host_probe *out);
 
 /*
+ * What the probe says of this host, found out once in a process. Any thread. host_facts() blocks for the probe if it is
+ * the first call; where the probe fails, nothing works (a warning is logged). host_facts_known() never blocks: NULL
+ * until the facts are there.
+ */
+const struct host_probe *host_facts(int kvm_fd);
+const struct host_probe *host_facts_known(void);
+
+/*
  * What KVM says by itself, api to max_memslots; the rest of *out is left alone. host_probe_run() does this first. Any
  * thread.
  */

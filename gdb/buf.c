@@ -45,6 +45,14 @@ static bool buf_reserve(struct gdb_buf *b, size_t n)
 	return true;
 }
 
+uint8_t *gdb_buf_extend(struct gdb_buf *b, size_t n)
+{
+	if (!buf_reserve(b, n))
+		return NULL;
+	b->len += n;
+	return b->data + b->len - n;
+}
+
 void gdb_buf_put(struct gdb_buf *b, const void *data, size_t n)
 {
 	if (!n || !buf_reserve(b, n))

@@ -14,6 +14,8 @@ struct gdb_buf {
 
 void gdb_buf_free(struct gdb_buf *b);
 void gdb_buf_reset(struct gdb_buf *b); /* len = 0, failed = false; memory kept */
+/* n more bytes at the end, for the caller to fill; NULL: no memory, and failed is set. */
+uint8_t *gdb_buf_extend(struct gdb_buf *b, size_t n);
 void gdb_buf_put(struct gdb_buf *b, const void *data, size_t n);
 void gdb_buf_putc(struct gdb_buf *b, char c);
 void gdb_buf_puts(struct gdb_buf *b, const char *s);

@@ -14,23 +14,20 @@ int gdb_hex_digit(uint8_t c)
 	return -1;
 }
 
+/* Two digits a byte, together: bulk memory goes through here. */
+#define PAIRS(high)                                                                                                    \
+	high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high "a" high        \
+	     "b" high "c" high "d" high "e" high "f"
+static const char pairs[] = PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3") PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7")
+	PAIRS("8") PAIRS("9") PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f");
+
 void gdb_hex_put(struct gdb_buf *b, const void *data, size_t n)
 {
-	static const char digits[] = "0123456789abcdef";
 	const uint8_t *p = data;
-	uint8_t pair[256];
+	uint8_t *out = gdb_buf_extend(b, 2 * n);
 
-	while (n) {
-		size_t k = n < sizeof(pair) / 2 ? n : sizeof(pair) / 2;
-
-		for (size_t i = 0; i < k; i++) {
-			pair[2 * i] = (uint8_t)digits[p[i] >> 4];
-			pair[2 * i + 1] = (uint8_t)digits[p[i] & 15];
-		}
-		gdb_buf_put(b, pair, 2 * k);
-		p += k;
-		n -= k;
-	}
+	for (size_t i = 0; out && i < n; i++)
+		memcpy(out + 2 * i, pairs + 2 * (size_t)p[i], 2);
 }
 
 bool gdb_cursor_eat(struct gdb_cursor *c, char ch)

@@ -135,63 +135,79 @@ static size_t rle_count(size_t n)
 
 static bool must_escape(uint8_t c)
 {
-	return c == '#' || c == '$' || c == '*' || c == ESCAPE;
+	return (c == '#') | (c == '$') | (c == '*') | (c == ESCAPE);
 }
 
-/* Encoded bytes on their way to the buffer, a piece at a time: bulk memory goes through here. */
-struct encoder {
-	struct gdb_buf *out;
-	uint8_t sum;
-	size_t n;
-	uint8_t piece[512];
-};
+/*
+ * Bytes that are sent as they are: nothing to escape, and no run that is worth coding begins with any of them. Blocks
+ * are of a fixed size, so that compilers make vector code of it: bulk memory goes through here.
+ */
+#define PLAIN_BLOCK 16
 
-static void encoder_flush(struct encoder *e)
+static bool block_is_plain(const uint8_t *p)
 {
-	for (size_t i = 0; i < e->n; i++)
-		e->sum = (uint8_t)(e->sum + e->piece[i]);
-	gdb_buf_put(e->out, e->piece, e->n);
-	e->n = 0;
+	uint8_t odd = 0;
+
+	for (int i = 0; i < PLAIN_BLOCK; i++) {
+		odd |= must_escape(p[i]);
+		odd |= (uint8_t)((p[i] == p[i + 1]) & (p[i] == p[i + 2]) & (p[i] == p[i + RLE_MIN]));
+	}
+	return !odd;
 }
 
-static void encoder_byte(struct encoder *e, uint8_t c)
+static uint8_t *encode_byte(uint8_t *out, const uint8_t **p, const uint8_t *end)
 {
-	if (e->n == sizeof(e->piece))
-		encoder_flush(e);
-	e->piece[e->n++] = c;
+	const uint8_t c = *(*p)++, *q = *p;
+	size_t repeats;
+
+	if (must_escape(c)) {
+		*out++ = ESCAPE;
+		*out++ = c ^ ESCAPE_X;
+		return out;
+	}
+	*out++ = c;
+	while (q < end && *q == c && q - *p < RLE_MAX)
+		q++;
+	repeats = (size_t)(q - *p);
+	if (repeats >= RLE_MIN) {
+		repeats = rle_count(repeats);
+		*out++ = '*';
+		*out++ = (uint8_t)(repeats + RLE_BIAS);
+		*p += repeats;
+	}
+	return out;
+}
+
+static uint8_t checksum(const uint8_t *p, size_t n)
+{
+	uint8_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum = (uint8_t)(sum + p[i]);
+	return sum;
 }
 
 void gdb_packet_encode(struct gdb_buf *out, const void *payload, size_t n)
 {
-	const uint8_t *p = n ? payload : (const void *)"", *end = p + n, *q;
-	struct encoder e;
+	const uint8_t *p = n ? payload : (const void *)"", *end = p + n;
+	size_t at = out->len + 1;
+	uint8_t *to;
 
-	e.out = out;
-	e.sum = 0;
-	e.n = 0;
 	gdb_buf_putc(out, '$');
+	to = gdb_buf_extend(out, 2 * n);
+	if (!to)
+		return;
 	while (p < end) {
-		uint8_t c = *p++;
-		size_t repeats;
-
-		if (must_escape(c)) {
-			encoder_byte(&e, ESCAPE);
-			encoder_byte(&e, c ^ ESCAPE_X);
+		if (end - p >= PLAIN_BLOCK + RLE_MIN && block_is_plain(p)) {
+			memcpy(to, p, PLAIN_BLOCK);
+			to += PLAIN_BLOCK;
+			p += PLAIN_BLOCK;
 			continue;
 		}
-		encoder_byte(&e, c);
-		for (q = p; q < end && *q == c && q - p < RLE_MAX;)
-			q++;
-		repeats = (size_t)(q - p);
-		if (repeats >= RLE_MIN) {
-			repeats = rle_count(repeats);
-			encoder_byte(&e, '*');
-			encoder_byte(&e, (uint8_t)(repeats + RLE_BIAS));
-			p += repeats;
-		}
+		to = encode_byte(to, &p, end);
 	}
-	encoder_flush(&e);
-	gdb_buf_printf(out, "#%02x", e.sum);
+	out->len = (size_t)(to - out->data);
+	gdb_buf_printf(out, "#%02x", checksum(out->data + at, out->len - at));
 }
 
 void gdb_link_free(struct gdb_link *l)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,8 +25,9 @@
 #define QUIET_MS      150	   /* between looks at a line that hung up, or cannot accept */
 #define STALE_HUP_MS  300	   /* bytes on a hung-up device: how long its hang-up may be yesterday's */
 #define STALE_LOOK_MS 5		   /* between looks meanwhile */
-#define HOT_US	      50	   /* wait for the end of a step */
-#define HOT_CLIENT_US 30	   /* wait for the packet after it */
+#define QUICK_US      300	   /* a stop that comes this soon after the client's packet: so may the next */
+#define HOT_US	      50	   /* wait for it */
+#define HOT_CLIENT_US 60	   /* wait for the packet after it */
 #define HOT_ROUNDS    64
 
 /*
@@ -57,6 +59,8 @@ struct gdb_server {
 	int64_t deadline;
 	int64_t quiet_until; /* the line is not looked at before; 0: no such wait */
 	int64_t stale_until; /* until then a hang-up is not believed; 0: it is */
+	int64_t heard;	     /* when the client last sent something, us */
+	bool quick;	     /* the last stop came within QUICK_US of it */
 	bool ended;	     /* stdio: end of file */
 	struct lingering linger;
 };
@@ -244,6 +248,7 @@ static bool client_read(struct gdb_server *srv)
 		line_ended(srv);
 		return false;
 	}
+	srv->heard = now_us();
 	client_bytes(srv, data, (size_t)n);
 	return srv->conn.in >= 0;
 }
@@ -314,18 +319,22 @@ static void client_accept(struct gdb_server *srv)
 
 static void server_pump(struct gdb_server *srv)
 {
+	bool running = srv->session && gdb_session_running(srv->session);
+
 	srv->service.pump(srv->service.ctx, srv->session, &srv->out);
+	if (running)
+		srv->quick = now_us() - srv->heard < QUICK_US;
 	if (srv->session)
 		session_settle(srv);
 }
 
 /*
- * While the client steps, each side's next move is microseconds away, and sleeping for it would cost more than the
- * step itself. Gives up as soon as either is late; then the thread sleeps as always.
+ * While the client steps from stop to stop, each side's next move is microseconds away, and sleeping for it would cost
+ * more than the step itself. Gives up as soon as either is late; then the thread sleeps as always.
  */
 static void server_hot(struct gdb_server *srv)
 {
-	for (int i = 0; i < HOT_ROUNDS && srv->session && gdb_session_stepping(srv->session); i++) {
+	for (int i = 0; i < HOT_ROUNDS && srv->session && srv->quick; i++) {
 		if (gdb_session_running(srv->session)) {
 			if (!srv->service.wait_hot || !srv->service.wait_hot(srv->service.ctx, HOT_US))
 				return;
@@ -339,6 +348,7 @@ static void server_hot(struct gdb_server *srv)
 			while (!client_read(srv) && srv->session == s) {
 				if (now_us() >= until)
 					return;
+				sched_yield(); /* the client may want this very processor */
 			}
 		}
 	}

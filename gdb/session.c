@@ -365,8 +365,3 @@ bool gdb_session_running(const struct gdb_session *s)
 {
 	return s->state == GDB_RUNNING;
 }
-
-bool gdb_session_stepping(const struct gdb_session *s)
-{
-	return s->stepping;
-}

@@ -52,7 +52,5 @@ void gdb_session_refusal(struct gdb_buf *out, const char *why);
 
 bool gdb_session_gone(const struct gdb_session *s); /* flush and close */
 bool gdb_session_running(const struct gdb_session *s);
-bool gdb_session_stepping(
-	const struct gdb_session *s); /* the last resume was only steps: a stop is due in microseconds */
 
 #endif

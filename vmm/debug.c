@@ -1,6 +1,7 @@
 #include "vmm/debug.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,10 @@
 
 #include "vmm/debug_priv.h"
 
-/* How long a parked vCPU looks for its next resume before it sleeps, while a client steps. */
-#define PARK_SPIN_US 40
+/* How long a parked vCPU looks for its next resume before it sleeps, while a client goes from stop to stop. */
+#define PARK_SPIN_US 100
+/* A stop that comes this soon after the resume is one of many. */
+#define QUICK_US 300
 
 static void set_world_locked(struct vm_debug *d, enum world w)
 {
@@ -109,7 +112,7 @@ static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 
 	d->last_cpu = cpu;
 	known_locked(d, cpu, stop->kind);
-	d->hot = stop->kind == VM_STOP_STEPPED;
+	d->hot = debug_now_us() - d->resumed_us < QUICK_US;
 	d->pause_wanted = false;
 	set_world_locked(d, WORLD_STOPPED);
 	if (d->attached)
@@ -322,6 +325,7 @@ static void spin_for_poke(struct cpu_debug *c, unsigned before)
 				return;
 			debug_relax();
 		}
+		sched_yield(); /* what this waits for may want this very processor */
 	} while (debug_now_us() < end);
 }
 

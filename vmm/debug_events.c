@@ -2,6 +2,7 @@
 #include "vmm/debug.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ bool vm_debug_wait_hot(struct vm_debug *d, unsigned us)
 				return true;
 			debug_relax();
 		}
+		sched_yield();
 	} while (debug_now_us() < end);
 	return false;
 }

@@ -94,7 +94,8 @@ struct vm_debug {
 	atomic_int world;
 	bool attached, exiting;
 	bool pause_wanted, detach_wanted;
-	bool hot; /* the last stop was a step: the next resume is near */
+	uint64_t resumed_us; /* when vm_debug_resume() was called */
+	bool hot;	     /* the last stop came quickly: the next resume may, too */
 	int nrunning;
 	int solo;     /* vCPU that steps past a breakpoint alone, or -1 */
 	int last_cpu; /* of the last report */

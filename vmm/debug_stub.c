@@ -110,6 +110,7 @@ int vm_debug_resume(struct vm_debug *d, const struct vm_action *a, size_t n)
 			else
 				c->known = true; /* a step executes what is at pc, breakpoint or not */
 		}
+		d->resumed_us = debug_now_us();
 		d->pause_wanted = !any; /* nothing to run: say so at once */
 		debug_advance_locked(d);
 	}

@@ -56,8 +56,6 @@ struct arch_vm {
 	bool aarch32_el0;	    /* the processor runs 32-bit programs */
 	unsigned nbreaks, nwatches; /* debug registers that the host has for a guest */
 	struct guest_time time;
-	struct host_probe probe; /* stub thread; valid once probed is set */
-	atomic_bool probed;
 };
 
 /* KVM's core registers, by their place in arch_vcpu.core; X0-X30 are 0-30 */

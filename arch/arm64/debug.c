@@ -236,20 +236,6 @@ int arch_regs_fetch(struct vcpu *vcpu)
 
 /* ---- what fits, what traps ---- */
 
-static const struct host_probe *probe_of(struct vm *vm)
-{
-	struct arch_vm *av = vm->arch;
-
-	if (!atomic_load_explicit(&av->probed, memory_order_relaxed)) {
-		int ret = host_probe_run(vm->kvm_fd, &av->probe);
-
-		if (ret < 0)
-			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));
-		atomic_store_explicit(&av->probed, true, memory_order_release);
-	}
-	return &av->probe;
-}
-
 int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
 {
 	struct arm64_debug_regs regs;
@@ -259,7 +245,7 @@ int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
 
 enum vm_swbreak arch_swbreak(struct vcpu *vcpu)
 {
-	const struct host_probe *p = probe_of(vcpu->vm);
+	const struct host_probe *p = host_facts(vcpu->vm->kvm_fd);
 	const struct arch_vcpu *a = vcpu->arch;
 	bool mmu_off = !(a->mmu.sctlr & 1) && a->mp_state != KVM_MP_STATE_STOPPED;
 

@@ -110,7 +110,9 @@ int arch_vm_ready(struct vm *vm)
 
 void arch_vm_started(struct vm *vm)
 {
-	(void)vm;
+	/* The first breakpoint will ask. */
+	if (vm->opts->gdb)
+		host_facts(vm->kvm_fd);
 }
 
 void arch_vm_free(struct vm *vm)

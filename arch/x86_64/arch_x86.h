@@ -32,8 +32,6 @@ struct arch_vm {
 	unsigned phys_bits;
 	uint64_t sync_regs;	 /* sets that KVM_RUN hands over (KVM_SYNC_X86_*) */
 	bool block_irq;		 /* KVM_GUESTDBG_BLOCKIRQ is there */
-	struct host_probe probe; /* stub thread; valid once probed is set */
-	atomic_bool probed;
 };
 
 /* One armed step; see debug_step.c. */

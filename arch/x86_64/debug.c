@@ -67,10 +67,11 @@ static int copy_slots(struct arch_vcpu *a, const struct hw_slots *slots, struct 
  * back; there the ioctl costs as much as the step. On hardware it is cheap and needed: instructions that KVM emulates
  * and those that load RFLAGS drop TF.
  */
-static bool step_persists(const struct arch_vm *av)
+static bool step_persists(void)
 {
-	return atomic_load_explicit(&av->probed, memory_order_acquire) && av->probe.step_persists &&
-	       av->probe.swbreak == HOST_SWBREAK_EMUL_FAILS;
+	const struct host_probe *host = host_facts_known();
+
+	return host && host->step_persists && host->swbreak == HOST_SWBREAK_EMUL_FAILS;
 }
 
 int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
@@ -111,7 +112,7 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 	if (dbg.control)
 		dbg.control |= KVM_GUESTDBG_ENABLE;
 	a->debug_regs = regs;
-	if (!memcmp(&dbg, &a->armed, sizeof(dbg)) && (!step || (!changed && step_persists(vcpu->vm->arch))))
+	if (!memcmp(&dbg, &a->armed, sizeof(dbg)) && (!step || (!changed && step_persists())))
 		return 0;
 	ret = set_guest_debug(vcpu, &dbg, 0);
 	if (ret < 0)
@@ -320,20 +321,13 @@ int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
 
 enum vm_swbreak arch_swbreak(struct vcpu *vcpu)
 {
-	struct arch_vm *av = vcpu->vm->arch;
+	const struct host_probe *host = host_facts(vcpu->vm->kvm_fd);
 	const struct arch_vcpu *a = vcpu->arch;
 	bool waiting = a->mp_state == KVM_MP_STATE_UNINITIALIZED || a->mp_state == KVM_MP_STATE_INIT_RECEIVED;
 	enum host_swbreak how;
 
-	if (!atomic_load_explicit(&av->probed, memory_order_relaxed)) {
-		int ret = host_probe_run(vcpu->vm->kvm_fd, &av->probe);
-
-		if (ret < 0)
-			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));
-		atomic_store_explicit(&av->probed, true, memory_order_release);
-	}
 	/* A CPU that has not started is in real mode on paper only: its code will be the kernel's. */
-	how = !(a->sregs->cr0 & 1) && !waiting ? av->probe.swbreak_reset : av->probe.swbreak;
+	how = !(a->sregs->cr0 & 1) && !waiting ? host->swbreak_reset : host->swbreak;
 	return how == HOST_SWBREAK_NONE ? VM_SWBREAK_HW : VM_SWBREAK_PLANT;
 }
 

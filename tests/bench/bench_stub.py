@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The stub's operations against QEMU's in the same run: the same client, the same host, medians and their ratio.
+"""The stub's operations against QEMU's in the same run: the same guest, the same client (rsp_bench.c), the same host.
 
-QEMU waits at its reset vector (-accel kvm -S), minivmm at its guest's first instruction. Nothing is asserted about time.
+A row is a figure of minivmm's, the one it is held against, and their ratio. Nothing is asserted about time.
 """
 
 import os
@@ -18,10 +18,28 @@ sys.dont_write_bytecode = True          # the source tree stays clean
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 
 import tap              # noqa: E402
-from rsp import Rsp     # noqa: E402
+from elfsyms import symbols     # noqa: E402
+from vm import guest_path       # noqa: E402
 
 QEMU = shutil.which('qemu-system-x86_64')
-STARTS, ROUNDS = 15, 1000
+CLIENT = os.path.join(os.environ['BUILD'], 'tests', 'bench', 'rsp_bench')
+STARTS = 15
+BULK = 16 << 20
+
+# what, its name, the peer's figure ('kvm': one step by KVM_RUN alone), what the ratio should be
+ROWS = [
+	('exec to first stop reply, ms', 'start', 'start', ''),
+	('all registers (g), us', 'g', 'g', ''),
+	('4 bytes (m), us', 'm4', 'm4', ''),
+	('step, us', 'step', 'step', '<= 0.33'),
+	('step and g, us', 'step+g', 'step+g', ''),
+	('step, insert, hit, remove, us', 'breakpoint', 'breakpoint', '<= 0.33'),
+	('bulk reading by m, MiB/s', 'bulk-m', 'bulk-m', '>= 5'),
+	('bulk reading by x, MiB/s (QEMU: m)', 'bulk-x', 'bulk-m', '>= 10'),
+	('range step, us an instruction (QEMU: step)', 'range-step', 'step', ''),
+	('the same, against KVM_RUN alone', 'range-step', 'kvm', '<= 2'),
+	('resident, KiB', 'rss', 'rss', ''),
+]
 
 
 class Peer:
@@ -72,44 +90,44 @@ class Peer:
 			return int(re.search(r'VmRSS:\s*(\d+)', f.read()).group(1))
 
 
-def median(client, packet, rounds=ROUNDS):
-	times = []
-	for _ in range(rounds):
-		begin = time.perf_counter()
-		client.ask(packet)
-		times.append(time.perf_counter() - begin)
-	return statistics.median(times)
+def run(*args):
+	"""The client's figures by name."""
+	out = subprocess.run([CLIENT, *args], check=True, stdout=subprocess.PIPE, timeout=300).stdout.decode()
+	return {name: float(value) for name, value in (line.split() for line in out.splitlines())}
 
 
-def figures(peer):
-	result = {'exec to first stop reply, ms': peer.restart_median() * 1e3}
-	with Rsp(peer.path) as client:
-		client.hello()
-		result['registers (g), us'] = median(client, 'g') * 1e6
-		result['4 bytes (m), us'] = median(client, 'm1000,4') * 1e6
-		result['2 KiB (m), us'] = median(client, 'm1000,800') * 1e6
-		result['step, us'] = median(client, 'vCont;s:1') * 1e6
-	result['resident, KiB'] = peer.rss_kb()
+def figures(peer, sym):
+	result = {'start': peer.restart_median() * 1e3}
+	result.update(run('stub', peer.path, '%x' % sym['straight'], '%x' % sym['straight_end'],
+			  '%x' % sym['bulk'], '%x' % BULK))
+	result['rss'] = peer.rss_kb()
 	return result
 
 
-@tap.test('the stub against QEMU', timeout=300)
+@tap.test('the stub against QEMU', timeout=900)
 def _():
 	if not QEMU or not os.access('/dev/kvm', os.W_OK):
 		tap.skip('qemu-system-x86_64 or a writable /dev/kvm')
+	guest = guest_path('bench')
+	sym = symbols(guest)
 	peers = [
-		Peer('minivmm', [os.environ['MINIVMM'], '--gdb', 'SOCKET', '--serial', 'null']),
-		Peer('QEMU', [QEMU, '-accel', 'kvm', '-m', '256', '-display', 'none', '-nodefaults', '-S',
+		Peer('minivmm', [os.environ['MINIVMM'], '--kernel', guest, '--gdb', 'SOCKET', '--serial', 'null']),
+		Peer('QEMU', [QEMU, '-accel', 'kvm', '-m', '256', '-display', 'none', '-nodefaults', '-S', '-kernel', guest,
 			      '-gdb', 'unix:SOCKET,server=on,wait=off']),
 	]
 	try:
-		ours, theirs = [figures(p) for p in peers]
+		floor = run('kvm')['kvm-step']
+		ours, theirs = [figures(p, sym) for p in peers]
 	finally:
 		for p in peers:
 			p.end()
-	tap.diag('%-32s %10s %10s %8s' % ('', 'minivmm', 'QEMU', 'ratio'))
-	for what, value in ours.items():
-		tap.diag('%-32s %10.1f %10.1f %8.2f' % (what, value, theirs[what], theirs[what] / value))
+	tap.diag('%-44s %10s %10s %10s %8s' % ('', 'minivmm', 'QEMU', 'ratio', 'wanted'))
+	for what, name, peer, wanted in ROWS:
+		mine = ours[name]
+		other = floor if peer == 'kvm' else theirs[peer]
+		ratio = mine / other
+		text = '%.2f' % ratio if ratio < 1 or peer == 'kvm' else '%.1f x' % ratio
+		tap.diag('%-44s %10.1f %10.1f %10s %8s' % (what, mine, other, text, wanted))
 
 
 sys.exit(tap.main())

@@ -450,18 +450,6 @@ static void test_legacy(void)
 	driver_end();
 }
 
-static void test_stepping(void)
-{
-	driver_start(GDB_OLD);
-	ask("vCont;s:1");
-	tap_ok(gdb_session_stepping(d.s) && gdb_session_running(d.s), "only steps");
-	stop_signal(0, 5);
-	tap_ok(gdb_session_stepping(d.s) && !gdb_session_running(d.s), "until the next resume");
-	ask("vCont;s:1;c");
-	tap_ok(!gdb_session_stepping(d.s), "a step of one while others run");
-	driver_end();
-}
-
 /* ---- stop replies ---- */
 
 #define REGS1 "02:1212121212121212;03:1313131313131313;"
@@ -577,7 +565,6 @@ int main(void)
 	test_breaks();
 	test_vcont();
 	test_legacy();
-	test_stepping();
 	test_stops();
 	test_fault();
 	test_ends();

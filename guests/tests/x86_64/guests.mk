@@ -38,5 +38,13 @@ $(GT)/bz.elf: $(GTO)/bz_start.o $(GTO)/bz.o $(GTO)/bootinfo.o $(GTS)/bz.ld
 	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -T $(GTS)/bz.ld -o $@ $(filter %.o,$^)
 $(GT)/bz.bin: $(GT)/bz.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
+# The same program for every machine of the benchmark: an ELF64 file of 32-bit code
+$(GTO)/bench.o: GUEST_CFLAGS_x86_64 := -m32
+$(GT)/bench32.elf: $(GTO)/bench.o $(GTS)/boot32.ld
+	$(call say,GLD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(GUEST_CC) -m32 $(GUEST_LDFLAGS) -T $(GTS)/boot32.ld -o $@ $<
+$(GT)/bench.elf: $(GT)/bench32.elf
+	$(Q)$(OBJCOPY) -O elf64-x86-64 $< $@
 
-guests: $(addprefix $(GT)/,pvh32.elf pvh64.elf multiboot32.elf multiboot64.elf kludge.bin higher.elf bz.elf bz.bin)
+guests: $(addprefix $(GT)/,pvh32.elf pvh64.elf multiboot32.elf multiboot64.elf kludge.bin higher.elf bz.elf bz.bin bench.elf)
