@@ -47,7 +47,11 @@ bool gdb_cmd_supported(struct gdb_session *s, struct gdb_cursor *args)
 		(unsigned)GDB_PACKET_MAX);
 	if (s->target.breaks)
 		gdb_buf_puts(&s->reply, ";swbreak+;hwbreak+");
-	if (s->target.phys)
+	/*
+	 * A map that covers all is no news, but lldb looks in it for addresses that nobody uses and gives up on
+	 * expressions when there are none. swbreak+ tells a gdb from it.
+	 */
+	if (s->target.phys && s->client.swbreak)
 		gdb_buf_puts(&s->reply, ";qXfer:memory-map:read+");
 	return true;
 }
