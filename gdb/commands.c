@@ -42,10 +42,16 @@ bool gdb_reply_error(struct gdb_session *s, int err, const char *why)
 	int n = err < 0 && err > -100 ? -err : EIO;
 
 	gdb_buf_reset(&s->reply);
+	if (!why)
+		why = strerror(n);
 	if (s->client.error_text || s->text_errors)
-		gdb_buf_printf(&s->reply, "E.%s", why ? why : strerror(n));
+		gdb_buf_printf(&s->reply, "E.%s", why);
 	else
 		gdb_buf_printf(&s->reply, "E%02d", n);
+	if (s->client.error_hex) {
+		gdb_buf_putc(&s->reply, ';');
+		gdb_hex_put(&s->reply, why, strlen(why));
+	}
 	return true;
 }
 
@@ -93,9 +99,18 @@ static bool cmd_thread_alive(struct gdb_session *s, struct gdb_cursor *args)
 	return gdb_reply_ok(s);
 }
 
+/* ";PID": there is one process, and clients that were told no pid make one up. */
+static bool parse_process(struct gdb_cursor *args)
+{
+	uint64_t pid;
+
+	return gdb_cursor_eat(args, ';') && gdb_cursor_hex(args, &pid) && pid && gdb_cursor_done(args);
+}
+
 static bool cmd_detach(struct gdb_session *s, struct gdb_cursor *args)
 {
-	(void)args;
+	if (!gdb_cursor_done(args) && !parse_process(args))
+		return gdb_reply_error(s, -EINVAL, "malformed process id");
 	s->target.base->detach(s->target.t);
 	s->state = GDB_GONE;
 	return gdb_reply_ok(s);
@@ -111,13 +126,17 @@ static bool cmd_kill(struct gdb_session *s, struct gdb_cursor *args)
 
 static bool cmd_vkill(struct gdb_session *s, struct gdb_cursor *args)
 {
+	if (!parse_process(args))
+		return gdb_reply_error(s, -EINVAL, "malformed process id");
 	cmd_kill(s, args);
 	return gdb_reply_ok(s);
 }
 
-static bool cmd_ok(struct gdb_session *s, struct gdb_cursor *args)
+/* "::", or the value of a symbol that was asked for; none ever is. */
+static bool cmd_symbol(struct gdb_session *s, struct gdb_cursor *args)
 {
-	(void)args;
+	if (!gdb_cursor_prefix(args, "::") || !gdb_cursor_done(args))
+		return gdb_reply_error(s, -EINVAL, "no symbol was asked for");
 	return gdb_reply_ok(s);
 }
 
@@ -182,9 +201,9 @@ static const struct gdb_command commands[] = {
 	{"S", ARGS_ANY, TEXT_ERRORS, gdb_cmd_step_signal},
 	{"Z", ARGS_ANY, NEEDS_BREAKS | TEXT_ERRORS, cmd_insert_break},
 	{"z", ARGS_ANY, NEEDS_BREAKS | TEXT_ERRORS, cmd_remove_break},
-	{"D", ARGS_AFTER_SEP, 0, cmd_detach},
+	{"D", ARGS_ANY, 0, cmd_detach},
 	{"k", ARGS_NONE, 0, cmd_kill},
-	{"vKill", ARGS_AFTER_SEP, 0, cmd_vkill},
+	{"vKill", ARGS_ANY, 0, cmd_vkill},
 	{"qSupported", ARGS_AFTER_SEP, 0, gdb_cmd_supported},
 	{"QStartNoAckMode", ARGS_NONE, 0, gdb_cmd_noack},
 	{"qC", ARGS_NONE, 0, gdb_cmd_current_thread},
@@ -192,15 +211,24 @@ static const struct gdb_command commands[] = {
 	{"qsThreadInfo", ARGS_NONE, 0, gdb_cmd_threads_next},
 	{"qThreadExtraInfo", ARGS_AFTER_SEP, 0, gdb_cmd_thread_extra},
 	{"qAttached", ARGS_AFTER_SEP, 0, gdb_cmd_attached},
-	{"qSymbol", ARGS_AFTER_SEP, 0, cmd_ok},
+	{"qSymbol", ARGS_ANY, 0, cmd_symbol},
 	{"qXfer:features:read", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_xfer_features},
 	{"qXfer:threads:read", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_xfer_threads},
+	{"qXfer:memory-map:read", ARGS_AFTER_SEP, NEEDS_PHYS | TEXT_ERRORS, gdb_cmd_xfer_memory_map},
+	{"qSearch:memory", ARGS_AFTER_SEP, 0, gdb_cmd_search_mem},
+	{"qCRC", ARGS_AFTER_SEP, 0, gdb_cmd_crc},
 	{"qRcmd", ARGS_AFTER_SEP, 0, gdb_cmd_monitor},
 	{"qqemu.PhyMemMode", ARGS_NONE, NEEDS_PHYS, gdb_cmd_phys_mode},
 	{"Qqemu.PhyMemMode", ARGS_AFTER_SEP, NEEDS_PHYS, gdb_cmd_set_phys_mode},
 	{"qqemu.sstepbits", ARGS_NONE, 0, gdb_cmd_step_bits},
+	{"Qqemu.sstepbits", ARGS_NONE, 0, gdb_cmd_step_bits},
 	{"qqemu.sstep", ARGS_NONE, 0, gdb_cmd_step_flags},
 	{"Qqemu.sstep=", ARGS_ANY, 0, gdb_cmd_set_step_flags},
+	{"qHostInfo", ARGS_NONE, 0, gdb_cmd_host_info},
+	{"qProcessInfo", ARGS_NONE, 0, gdb_cmd_process_info},
+	{"QEnableErrorStrings", ARGS_NONE, 0, gdb_cmd_error_strings},
+	{"QListThreadsInStopReply", ARGS_NONE, 0, gdb_cmd_list_threads},
+	{"QThreadSuffixSupported", ARGS_NONE, 0, gdb_cmd_thread_suffix},
 };
 
 static bool command_matches(const struct gdb_command *cmd, struct gdb_cursor *c)
@@ -217,11 +245,32 @@ static bool command_matches(const struct gdb_command *cmd, struct gdb_cursor *c)
 	}
 }
 
+/* A suffix selects another CPU for this one command. */
+static bool run_for(struct gdb_session *s, const struct gdb_command *cmd, struct gdb_cursor *args, int cpu)
+{
+	int selected = s->g_cpu;
+	bool reply;
+
+	if (cpu == selected)
+		return cmd->run(s, args);
+	s->g_cpu = cpu;
+	reply = cmd->run(s, args);
+	s->g_cpu = selected;
+	return reply;
+}
+
 bool gdb_command_run(struct gdb_session *s, const uint8_t *packet, size_t n)
 {
+	struct gdb_cursor body = {packet, packet + n};
+	int cpu, err;
+
+	s->text_errors = false;
+	err = gdb_take_thread_suffix(s, &body, &cpu);
+	if (err < 0)
+		return gdb_reply_error(s, err, "no such CPU");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		const struct gdb_command *cmd = &commands[i];
-		struct gdb_cursor args = {packet, packet + n};
+		struct gdb_cursor args = body;
 
 		if (!command_matches(cmd, &args))
 			continue;
@@ -229,7 +278,7 @@ bool gdb_command_run(struct gdb_session *s, const uint8_t *packet, size_t n)
 			return true;
 		/* swbreak+ tells a gdb from other clients, which may know no more than Enn. */
 		s->text_errors = cmd->flags & TEXT_ERRORS && s->client.swbreak;
-		return cmd->run(s, &args);
+		return run_for(s, cmd, &args, cpu);
 	}
 	return true;
 }

@@ -26,32 +26,52 @@ bool gdb_cmd_read_regs(struct gdb_session *s, struct gdb_cursor *args)
 	return true;
 }
 
-static int write_reg(struct gdb_session *s, int cpu, unsigned reg, struct gdb_cursor *args)
+/*
+ * All or none: values has nregs_g registers as `G` has them. A register that has its value already is left alone, so
+ * that one which cannot be written does no harm as long as nobody wants to change it.
+ */
+static int write_all(struct gdb_session *s, int cpu, const uint8_t *values)
 {
-	size_t size = s->target.arch->regs[reg].size;
-	uint8_t value[REG_SIZE_MAX];
+	const struct gdb_base_ops *base = s->target.base;
+	const struct arch_desc *arch = s->target.arch;
+	size_t at = 0, undo = 0;
+	uint8_t *old = s->mem + sizeof(s->mem) / 2;
+	unsigned i;
+	int err = 0;
 
-	if (!gdb_cursor_bytes(args, value, size))
-		return -EINVAL;
-	return s->target.base->reg_write(s->target.t, cpu, reg, value, size);
+	for (i = 0; i < arch->nregs_g && !err; at += arch->regs[i++].size) {
+		size_t size = arch->regs[i].size;
+
+		err = base->reg_read(s->target.t, cpu, i, old + at, size);
+		if (err >= 0)
+			err = memcmp(old + at, values + at, size)
+				      ? base->reg_write(s->target.t, cpu, i, values + at, size)
+				      : 0;
+	}
+	if (!err)
+		return 0;
+	for (unsigned k = 0; k + 1 < i; undo += arch->regs[k++].size) {
+		if (memcmp(old + undo, values + undo, arch->regs[k].size))
+			base->reg_write(s->target.t, cpu, k, old + undo, arch->regs[k].size);
+	}
+	return err;
 }
 
 bool gdb_cmd_write_regs(struct gdb_session *s, struct gdb_cursor *args)
 {
 	const struct arch_desc *arch = s->target.arch;
 	size_t digits = 0;
+	int err;
 
 	for (unsigned i = 0; i < arch->nregs_g; i++)
 		digits += 2u * arch->regs[i].size;
 	if (gdb_cursor_left(args) != digits)
 		return gdb_reply_error(s, -EINVAL, "wrong length of the register packet");
-	for (unsigned i = 0; i < arch->nregs_g; i++) {
-		int err = write_reg(s, s->g_cpu, i, args);
-
-		if (err < 0)
-			return gdb_reply_error(s, err, NULL);
-	}
-	return gdb_reply_ok(s);
+	if (!gdb_cursor_bytes(args, s->mem, digits / 2))
+		return gdb_reply_error(s, -EINVAL, "not all of it is hex digits");
+	err = write_all(s, s->g_cpu, s->mem);
+	return err < 0 ? gdb_reply_error(s, err, "a register cannot take its value: nothing was changed")
+		       : gdb_reply_ok(s);
 }
 
 bool gdb_cmd_read_reg(struct gdb_session *s, struct gdb_cursor *args)
@@ -69,6 +89,7 @@ bool gdb_cmd_read_reg(struct gdb_session *s, struct gdb_cursor *args)
 bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args)
 {
 	const struct arch_desc *arch = s->target.arch;
+	uint8_t value[REG_SIZE_MAX];
 	uint64_t reg;
 	int err;
 
@@ -78,7 +99,9 @@ bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args)
 		return gdb_reply_error(s, -ENOENT, "no such register");
 	if (gdb_cursor_left(args) != 2u * arch->regs[reg].size)
 		return gdb_reply_error(s, -EINVAL, "wrong length of the register's value");
-	err = write_reg(s, s->g_cpu, (unsigned)reg, args);
+	if (!gdb_cursor_bytes(args, value, arch->regs[reg].size))
+		return gdb_reply_error(s, -EINVAL, "not all of it is hex digits");
+	err = s->target.base->reg_write(s->target.t, s->g_cpu, (unsigned)reg, value, arch->regs[reg].size);
 	if (err == -EINVAL)
 		return gdb_reply_error(s, err, "the hardware cannot take this value");
 	if (err == -ENOENT)
@@ -88,7 +111,7 @@ bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args)
 
 /* ---- memory ---- */
 
-static ssize_t mem_read(struct gdb_session *s, uint64_t addr, void *buf, size_t len)
+ssize_t gdb_mem_read(struct gdb_session *s, uint64_t addr, void *buf, size_t len)
 {
 	if (s->phys_mode)
 		return s->target.phys->read(s->target.t, addr, buf, len);
@@ -108,7 +131,7 @@ static bool parse_range(struct gdb_cursor *args, uint64_t *addr, uint64_t *len)
 	return gdb_cursor_hex(args, addr) && gdb_cursor_eat(args, ',') && gdb_cursor_hex(args, len);
 }
 
-static const char *mem_error(const struct gdb_session *s, int err)
+const char *gdb_mem_error(const struct gdb_session *s, int err)
 {
 	if (err != -EFAULT)
 		return NULL;
@@ -130,11 +153,11 @@ static ssize_t read_range(struct gdb_session *s, struct gdb_cursor *args, size_t
 	}
 	if (!len)
 		return 0;
-	n = mem_read(s, addr, s->mem, len < most ? (size_t)len : most);
+	n = gdb_mem_read(s, addr, s->mem, len < most ? (size_t)len : most);
 	if (n <= 0) {
 		int err = n ? (int)n : -EFAULT;
 
-		gdb_reply_error(s, err, mem_error(s, err));
+		gdb_reply_error(s, err, gdb_mem_error(s, err));
 		return err;
 	}
 	return n;
@@ -160,12 +183,38 @@ bool gdb_cmd_read_mem_binary(struct gdb_session *s, struct gdb_cursor *args)
 	return true;
 }
 
+/* No page of any ISA here is smaller. */
+#define PAGE_MIN 4096
+
+/* 0 if every byte is there: a write that fails in the middle would have changed what came before. */
+static int check_range(struct gdb_session *s, uint64_t addr, size_t len)
+{
+	uint64_t last = addr + (len - 1);
+	uint8_t byte;
+
+	if (last < addr)
+		return -EFAULT;
+	for (uint64_t a = addr;;) {
+		ssize_t n = gdb_mem_read(s, a, &byte, 1);
+
+		if (n != 1)
+			return n < 0 ? (int)n : -EFAULT;
+		a |= PAGE_MIN - 1;
+		if (a >= last)
+			return 0;
+		a++;
+	}
+}
+
 static bool write_range(struct gdb_session *s, uint64_t addr, const void *data, size_t len)
 {
-	ssize_t n = len ? mem_write(s, addr, data, len) : 0;
-	int err = n < 0 ? (int)n : (size_t)n < len ? -EFAULT : 0;
+	ssize_t n = len ? check_range(s, addr, len) : 0;
+	int err;
 
-	return err ? gdb_reply_error(s, err, mem_error(s, err)) : gdb_reply_ok(s);
+	if (n == 0 && len)
+		n = mem_write(s, addr, data, len);
+	err = n < 0 ? (int)n : (size_t)n < len ? -EFAULT : 0;
+	return err ? gdb_reply_error(s, err, gdb_mem_error(s, err)) : gdb_reply_ok(s);
 }
 
 bool gdb_cmd_write_mem(struct gdb_session *s, struct gdb_cursor *args)

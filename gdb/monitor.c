@@ -279,7 +279,7 @@ bool gdb_cmd_monitor(struct gdb_session *s, struct gdb_cursor *args)
 	run_line(s, line, &text);
 	if (text.failed) {
 		gdb_reply_error(s, -ENOMEM, NULL);
-	} else if (text.len <= GDB_PACKET_MAX / 2) {
+	} else if (text.len && text.len <= GDB_PACKET_MAX / 2) { /* an empty reply would say "unknown" */
 		gdb_hex_put(&s->reply, text.data, text.len);
 	} else {
 		gdb_session_console(s, (const char *)text.data, text.len);

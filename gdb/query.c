@@ -47,6 +47,12 @@ bool gdb_cmd_supported(struct gdb_session *s, struct gdb_cursor *args)
 		(unsigned)GDB_PACKET_MAX);
 	if (s->target.breaks)
 		gdb_buf_puts(&s->reply, ";swbreak+;hwbreak+");
+	/*
+	 * A map that covers all is no news, but lldb looks in it for addresses that nobody uses and gives up on
+	 * expressions when there are none. swbreak+ tells a gdb from it.
+	 */
+	if (s->target.phys && s->client.swbreak)
+		gdb_buf_puts(&s->reply, ";qXfer:memory-map:read+");
 	return true;
 }
 
@@ -102,7 +108,10 @@ bool gdb_cmd_thread_extra(struct gdb_session *s, struct gdb_cursor *args)
 
 bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args)
 {
-	(void)args;
+	uint64_t pid;
+
+	if (!gdb_cursor_done(args) && (!gdb_cursor_hex(args, &pid) || !gdb_cursor_done(args)))
+		return gdb_reply_error(s, -EINVAL, "malformed process id");
 	/* 1: a gdb that quits detaches, and the machine runs on. */
 	gdb_buf_putc(&s->reply, '1');
 	return true;
@@ -110,8 +119,7 @@ bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args)
 
 /* ---- qXfer ---- */
 
-/* args: "ANNEX:OFFSET,LENGTH". The piece of a document asked for: 'm' and more to come, 'l' and the last. */
-static bool parse_xfer(struct gdb_cursor *args, struct gdb_cursor *annex, uint64_t *off, uint64_t *len)
+bool gdb_xfer_parse(struct gdb_cursor *args, struct gdb_cursor *annex, uint64_t *off, uint64_t *len)
 {
 	const uint8_t *colon = memchr(args->p, ':', gdb_cursor_left(args));
 
@@ -123,7 +131,7 @@ static bool parse_xfer(struct gdb_cursor *args, struct gdb_cursor *annex, uint64
 	       gdb_cursor_done(args);
 }
 
-static bool reply_piece(struct gdb_session *s, const struct gdb_buf *doc, uint64_t off, uint64_t len)
+bool gdb_xfer_reply(struct gdb_session *s, const struct gdb_buf *doc, uint64_t off, uint64_t len)
 {
 	size_t left;
 
@@ -144,7 +152,7 @@ bool gdb_cmd_xfer_features(struct gdb_session *s, struct gdb_cursor *args)
 	struct gdb_cursor annex;
 	uint64_t off, len;
 
-	if (!parse_xfer(args, &annex, &off, &len))
+	if (!gdb_xfer_parse(args, &annex, &off, &len))
 		return gdb_reply_error(s, -EINVAL, "malformed qXfer");
 	if (!gdb_cursor_prefix(&annex, "target.xml") || !gdb_cursor_done(&annex))
 		return gdb_reply_error(s, -ENOENT, "there is only target.xml");
@@ -152,7 +160,7 @@ bool gdb_cmd_xfer_features(struct gdb_session *s, struct gdb_cursor *args)
 		gdb_buf_reset(&s->tdesc);
 	if (!s->tdesc.len)
 		gdb_tdesc_build(s->target.arch, &s->tdesc);
-	return reply_piece(s, &s->tdesc, off, len);
+	return gdb_xfer_reply(s, &s->tdesc, off, len);
 }
 
 static void build_threads(struct gdb_session *s, struct gdb_buf *doc)
@@ -178,10 +186,10 @@ bool gdb_cmd_xfer_threads(struct gdb_session *s, struct gdb_cursor *args)
 	struct gdb_cursor annex;
 	uint64_t off, len;
 
-	if (!parse_xfer(args, &annex, &off, &len) || !gdb_cursor_done(&annex))
+	if (!gdb_xfer_parse(args, &annex, &off, &len) || !gdb_cursor_done(&annex))
 		return gdb_reply_error(s, -EINVAL, "malformed qXfer");
 	build_threads(s, &doc);
-	reply_piece(s, &doc, off, len);
+	gdb_xfer_reply(s, &doc, off, len);
 	gdb_buf_free(&doc);
 	return true;
 }

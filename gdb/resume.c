@@ -159,9 +159,16 @@ static int set_pc(struct gdb_session *s, struct gdb_cursor *args, int cpu)
 /* Hc's thread alone where it names one; else all of them continue, and a step is the selected CPU's. */
 static bool legacy_resume(struct gdb_session *s, struct gdb_cursor *args, enum gdb_action_kind kind)
 {
+	const struct arch_desc *arch = s->target.arch;
 	int cpu = gdb_thread_cpu(s, s->c_thread);
-	int err = set_pc(s, args, cpu);
+	bool elsewhere = !gdb_cursor_done(args);
+	uint8_t old[REG_SIZE_MAX] = {0};
+	int err = 0;
 
+	if (elsewhere)
+		err = s->target.base->reg_read(s->target.t, cpu, arch->pc, old, arch->regs[arch->pc].size);
+	if (err >= 0)
+		err = set_pc(s, args, cpu);
 	if (err < 0)
 		return gdb_reply_error(s, err, "malformed address");
 	actions_clear(s);
@@ -170,13 +177,18 @@ static bool legacy_resume(struct gdb_session *s, struct gdb_cursor *args, enum g
 		for (int i = 0; i < s->ncpus; i++)
 			s->actions[i].kind = kind;
 	}
-	return resume(s);
+	if (!resume(s))
+		return false;
+	/* An error: it is not resumed, so it is where it was. */
+	if (elsewhere && s->reply.len && s->reply.data[0] == 'E')
+		s->target.base->reg_write(s->target.t, cpu, arch->pc, old, arch->regs[arch->pc].size);
+	return true;
 }
 
 /* "SS[;ADDR]" */
 static bool legacy_signal(struct gdb_session *s, struct gdb_cursor *args, enum gdb_action_kind kind)
 {
-	if (!skip_signal(args) || (!gdb_cursor_done(args) && !gdb_cursor_eat(args, ';')))
+	if (!skip_signal(args) || (!gdb_cursor_done(args) && (!gdb_cursor_eat(args, ';') || gdb_cursor_done(args))))
 		return gdb_reply_error(s, -EINVAL, "malformed signal");
 	return legacy_resume(s, args, kind);
 }

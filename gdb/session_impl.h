@@ -22,6 +22,10 @@ struct gdb_client {
 	bool swbreak;
 	bool hwbreak;
 	bool error_text; /* takes E.text in place of Enn everywhere */
+	/* lldb's */
+	bool error_hex;	    /* takes Enn;text, the text in hex */
+	bool list_threads;  /* wants all threads in a stop reply */
+	bool thread_suffix; /* may put ";thread:ID;" at the end of g, G, p and P */
 };
 
 struct gdb_session {
@@ -92,8 +96,31 @@ bool gdb_cmd_read_mem(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_read_mem_binary(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_write_mem(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_write_mem_binary(struct gdb_session *s, struct gdb_cursor *args);
+/* As the selected CPU sees memory, or physical memory in that mode. As in gdb_base_ops. */
+ssize_t gdb_mem_read(struct gdb_session *s, uint64_t addr, void *buf, size_t len);
+const char *gdb_mem_error(const struct gdb_session *s, int err); /* what to say of it, or NULL */
 /* One register as hex, x digits if it cannot be had. */
 void gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg);
+
+/* ---- memory_query.c ---- */
+
+bool gdb_cmd_search_mem(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_crc(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_xfer_memory_map(struct gdb_session *s, struct gdb_cursor *args);
+
+/* ---- lldb.c ---- */
+
+bool gdb_cmd_host_info(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_process_info(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_error_strings(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_list_threads(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_thread_suffix(struct gdb_session *s, struct gdb_cursor *args);
+void gdb_put_thread_list(struct gdb_session *s, struct gdb_buf *b);
+/*
+ * The CPU that a register packet is about. A thread suffix is cut off if the client may send one. 0, -EINVAL or
+ * -ESRCH.
+ */
+int gdb_take_thread_suffix(struct gdb_session *s, struct gdb_cursor *packet, int *cpu);
 
 /* ---- resume.c ---- */
 
@@ -118,6 +145,10 @@ bool gdb_cmd_threads_first(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_threads_next(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_thread_extra(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args);
+/* args: "ANNEX:OFFSET,LENGTH". False: malformed. */
+bool gdb_xfer_parse(struct gdb_cursor *args, struct gdb_cursor *annex, uint64_t *off, uint64_t *len);
+/* The piece of a document asked for: 'm' and more to come, 'l' and the last. */
+bool gdb_xfer_reply(struct gdb_session *s, const struct gdb_buf *doc, uint64_t off, uint64_t len);
 bool gdb_cmd_xfer_features(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_xfer_threads(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_phys_mode(struct gdb_session *s, struct gdb_cursor *args);

@@ -63,6 +63,8 @@ void gdb_put_stop_reply(struct gdb_session *s, struct gdb_buf *b)
 	}
 	put_reason(s, b);
 	gdb_buf_printf(b, "thread:%x;", (unsigned)stop->cpu + 1);
+	if (s->client.list_threads)
+		gdb_put_thread_list(s, b);
 	for (size_t i = 0; i < arch->nexpedite; i++) {
 		unsigned reg = arch->expedite[i];
 		uint8_t value[REG_SIZE_MAX];

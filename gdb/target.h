@@ -85,6 +85,7 @@ struct gdb_phys_ops { /* guest physical memory: qqemu.PhyMemMode and `monitor xp
 	ssize_t (*read)(void *t, uint64_t gpa, void *buf, size_t len);
 	ssize_t (*write)(void *t, uint64_t gpa, const void *buf, size_t len);
 	int (*translate)(void *t, int cpu, uint64_t va, struct mapping *out);
+	int (*ram)(void *t, size_t i, uint64_t *gpa, uint64_t *len); /* the i-th range of RAM; -ENOENT past the end */
 };
 
 struct gdb_info_ops { /* for monitor commands; each returns false past the end */

@@ -150,7 +150,13 @@ static int op_translate(void *t, int cpu, uint64_t va, struct mapping *out)
 	return vm_debug_translate(((struct target_vm *)t)->debug, cpu, va, out);
 }
 
+static int op_ram(void *t, size_t i, uint64_t *gpa, uint64_t *len)
+{
+	return vm_debug_ram_range(((struct target_vm *)t)->debug, i, gpa, len);
+}
+
 static const struct gdb_phys_ops phys_ops = {
+	.ram = op_ram,
 	.read = op_phys_read,
 	.write = op_phys_write,
 	.translate = op_translate,

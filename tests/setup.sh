@@ -83,6 +83,9 @@ check_packages() {
 	if wants_layer nested; then
 		qemu_ok qemu-system-x86_64 || need qemu-system-x86 "qemu-system-x86_64 (10 or newer)"
 	fi
+	if wants_layer kvm || wants_layer nested || wants_layer arm64; then
+		have lldb || need lldb lldb
+	fi
 	if wants_layer fuzz; then
 		have clang || need clang clang
 		fuzzer=$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a" 2>/dev/null)

@@ -128,6 +128,8 @@ struct vm_debug_machine {
 	int (*layout)(void *ctx, uint64_t va, struct mapping *out);
 	/* Host pointer to guest RAM at gpa and bytes that follow contiguously in *len; NULL: not RAM. Any thread. */
 	void *(*ram)(void *ctx, uint64_t gpa, uint64_t *len);
+	/* The i-th range of RAM; -ENOENT past the end. Any thread. May be NULL. */
+	int (*ram_range)(void *ctx, size_t i, uint64_t *gpa, uint64_t *len);
 	/* Bytes of code were changed behind the guest's back. May be NULL. */
 	void (*code_written)(void *ctx, void *host, size_t len);
 
@@ -202,6 +204,8 @@ ssize_t vm_debug_mem_write(struct vm_debug *d, int cpu, uint64_t va, const void 
 ssize_t vm_debug_phys_read(struct vm_debug *d, uint64_t gpa, void *buf, size_t len);
 ssize_t vm_debug_phys_write(struct vm_debug *d, uint64_t gpa, const void *buf, size_t len);
 int vm_debug_translate(struct vm_debug *d, int cpu, uint64_t va, struct mapping *out);
+/* The i-th range of RAM, in ascending order; -ENOENT past the end. */
+int vm_debug_ram_range(struct vm_debug *d, size_t i, uint64_t *gpa, uint64_t *len);
 
 /*
  * Breakpoints, on every vCPU; cpu is the one whose view of memory resolves the address. Inserting the same

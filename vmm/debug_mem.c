@@ -99,3 +99,8 @@ int vm_debug_translate(struct vm_debug *d, int cpu, uint64_t va, struct mapping 
 		return -EBUSY;
 	return d->m.translate(d->m.ctx, cpu, va, out);
 }
+
+int vm_debug_ram_range(struct vm_debug *d, size_t i, uint64_t *gpa, uint64_t *len)
+{
+	return d->m.ram_range ? d->m.ram_range(d->m.ctx, i, gpa, len) : -ENOENT;
+}

@@ -86,6 +86,17 @@ static void *ops_ram(void *ctx, uint64_t gpa, uint64_t *len)
 	return memory_span(&vm->mem, gpa, len);
 }
 
+static int ops_ram_range(void *ctx, size_t i, uint64_t *gpa, uint64_t *len)
+{
+	const struct vm *vm = ctx;
+
+	if (i >= (size_t)vm->mem.n)
+		return -ENOENT;
+	*gpa = vm->mem.range[i].gpa;
+	*len = vm->mem.range[i].size;
+	return 0;
+}
+
 static void ops_code_written(void *ctx, void *host, size_t len)
 {
 	arch_code_written(ctx, host, len);
@@ -132,6 +143,7 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.translate = ops_translate,
 		.layout = ops_layout,
 		.ram = ops_ram,
+		.ram_range = ops_ram_range,
 		.code_written = ops_code_written,
 		.slots_check = ops_slots_check,
 		.swbreak = ops_swbreak,

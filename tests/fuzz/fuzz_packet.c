@@ -20,9 +20,16 @@ enum { PERSISTENT = 1, FRAMED = 2, LAZY = 4 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct fake fake, pristine;
+static size_t asked, answered; /* FRAMED: packets sent, and replies to them */
 
-/* Whatever came in, what goes out is acks and whole packets. */
-static void check_output(struct gdb_buf *out, struct gdb_decoder *dec)
+/* Text for the user's console answers nothing. */
+static bool is_reply(const struct gdb_buf *packet)
+{
+	return !packet->len || packet->data[0] != 'O' || (packet->len == 2 && packet->data[1] == 'K');
+}
+
+/* Whatever came in, what goes out is acks and whole packets, and no packet has two replies. */
+static void check_output(struct gdb_buf *out, struct gdb_decoder *dec, unsigned mode)
 {
 	if (out->len > OUT_MAX)
 		abort();
@@ -32,11 +39,16 @@ static void check_output(struct gdb_buf *out, struct gdb_decoder *dec)
 		case GDB_PACKET_TOO_LONG:
 		case GDB_PACKET_BREAK:
 			abort();
+		case GDB_PACKET_READY:
+			answered += is_reply(&dec->data);
+			break;
 		default:
 			break;
 		}
 	}
 	gdb_buf_reset(out);
+	if (mode & FRAMED && answered > asked)
+		abort();
 }
 
 static void piece(struct gdb_session *s, const uint8_t *data, size_t n, unsigned mode, struct gdb_buf *out)
@@ -52,6 +64,7 @@ static void piece(struct gdb_session *s, const uint8_t *data, size_t n, unsigned
 		size_t k = nl ? (size_t)(nl - data) : n;
 
 		gdb_packet_encode(&framed, data, k);
+		asked++;
 		data += k + (nl ? 1 : 0);
 		n -= k + (nl ? 1 : 0);
 	}
@@ -89,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		pristine = fake;
 	}
 	fake = pristine;
+	asked = answered = 0;
 	mode = *data++;
 	size--;
 	s = gdb_session_new(&target);
@@ -106,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += n;
 		size -= n;
 		if (!(mode & LAZY) || out.len > OUT_MAX / 2)
-			check_output(&out, &dec);
+			check_output(&out, &dec, mode);
 		if (gdb_session_gone(s)) {
 			struct gdb_buf left = {0};
 
@@ -119,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			gdb_buf_free(&left);
 		}
 	}
-	check_output(&out, &dec);
+	check_output(&out, &dec, mode);
 	gdb_session_free(s);
 	gdb_buf_free(&out);
 	gdb_buf_free(&dec.data);

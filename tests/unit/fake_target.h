@@ -227,6 +227,14 @@ static int fake_translate(void *t, int cpu, uint64_t va, struct mapping *out)
 	return 0;
 }
 
+static int fake_ram(void *t, size_t i, uint64_t *gpa, uint64_t *len)
+{
+	(void)t;
+	*gpa = FAKE_PHYS_OFF;
+	*len = FAKE_MEM_SIZE;
+	return i ? -ENOENT : 0;
+}
+
 static bool fake_breakpoint(void *t, size_t i, char *buf, size_t len)
 {
 	struct fake *f = t;
@@ -259,7 +267,7 @@ static const struct gdb_base_ops fake_base_ops = {
 };
 static const struct gdb_break_ops fake_break_ops = {.insert = fake_break_insert, .remove = fake_break_remove};
 static const struct gdb_phys_ops fake_phys_ops = {
-	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate};
+	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate, .ram = fake_ram};
 static const struct gdb_info_ops fake_info_ops = {.breakpoint = fake_breakpoint, .fault = fake_fault};
 
 /* Registers get recognisable values: 0x11 * (cpu + 1) in each byte of r0, and so on. */

@@ -50,7 +50,7 @@ static void test_registers(void)
 		{"P0=", "E.wrong length of the register's value"},
 		{"P0=00", "E.wrong length of the register's value"},
 		{"P0=000000000000000000", "E.wrong length of the register's value"},
-		{"P0=00000000000000zz", "E.the hardware cannot take this value"},
+		{"P0=00000000000000zz", "E.not all of it is hex digits"},
 		{"P6=ff00000000000000", "E.the hardware cannot take this value"},
 		{"P7=0000000000000000", "E.this host lacks the register"},
 		{"P8=00", "E.no such register"},
@@ -248,7 +248,7 @@ static void test_xfer(void)
 		{"qXfer:features:read:target.xml:ffffff,1", "E.offset past the end"},
 		{"qXfer:features:read:target.xml:ffffffffffffffff,ffffffffffffffff", "E.offset past the end"},
 		{"qXfer:threads:read:x:0,1", "E.malformed qXfer"},
-		{"qXfer:memory-map:read::0,1", ""},
+		{"qXfer:memory-map:read:x:0,1", "E.malformed qXfer"},
 		{"qXfer:features:write:target.xml:0:x", ""},
 	};
 	struct gdb_buf whole = {0};
@@ -280,6 +280,8 @@ static void test_supported(void)
 		"PacketSize=20000;QStartNoAckMode+;vContSupported+;binary-upload+;qXfer:features:read+;"
 		"qXfer:threads:read+;swbreak+;hwbreak+",
 		"features");
+	tap_ok(strstr(ask(GDB_OLD), ";qXfer:memory-map:read+"), "a gdb is offered a map of memory");
+	ask("qSupported");
 	tap_is_str(ask("Z0,0,1"), "E14", "a client that is no gdb gets errors by number");
 	ask("qSupported:error-message+");
 	tap_is_str(ask("m0,1"), "E.address is not mapped", "one that asks for it gets all errors as text");
@@ -434,7 +436,7 @@ static void test_legacy(void)
 		{"C5", "E.malformed signal"},
 		{"C05,1", "E.malformed signal"},
 		{"Sxx", "E.malformed signal"},
-		{"S05;", "s--"},
+		{"S05;", "E.malformed signal"},
 	};
 
 	driver_start(GDB_OLD);
