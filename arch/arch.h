@@ -18,7 +18,9 @@ struct vm;
 struct vcpu;
 struct mem_range;
 
-extern const struct arch_desc arch_desc;
+extern const struct arch_desc arch_desc; /* all that the ISA can have */
+/* What this VM has of it: see arch/desc.h. After arch_vm_ready(), any thread; valid until arch_vm_free(). */
+const struct arch_desc *arch_vm_desc(const struct vm *vm);
 
 /* ---- set-up, main thread, in this order ---- */
 
@@ -33,7 +35,7 @@ int arch_ram_layout(uint64_t size, struct mem_range *ranges, int max);
 
 /*
  * After KVM_CREATE_VM and the RAM slots (which take milliseconds once an in-kernel interrupt controller exists),
- * before vCPUs: interrupt controllers, PIT, TSS address, caps. Allocates vm->arch.
+ * before vCPUs: interrupt controllers, PIT, TSS address, caps. Allocates vm->arch, the VM's own arch_desc in it.
  */
 int arch_vm_init(struct vm *vm);
 
@@ -114,10 +116,10 @@ void arch_time_resume(struct vcpu *vcpu);
 /* ---- registers and translation ---- */
 
 /*
- * regno: index in arch_desc.regs; len must be its size; bytes in target (little-endian) order.
+ * regno: index in arch_desc.regs; len must be its size in arch_vm_desc(); bytes in target (little-endian) order.
  * Not deferred: any thread while the vCPU is parked; a write goes back on the next arch_debug_arm.
  * Deferred (writes: deferred or write_deferred): own thread only. -EINVAL: value the hardware cannot take; -ENOENT:
- * this host lacks the register.
+ * this host or VM lacks the register.
  */
 int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len);
 int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len);

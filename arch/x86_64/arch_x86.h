@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/own_desc.h"
 #include "arch/probe.h"
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/fpu.h"
@@ -27,6 +28,7 @@ struct board;
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
 	struct board *board;	 /* board.c's own: the devices */
+	struct own_desc own;	 /* the registers that this VM has */
 
 	struct kvm_cpuid2 *cpuid; /* for every vCPU; the APIC id is patched in */
 	unsigned phys_bits;

@@ -36,8 +36,8 @@ static const char system_types[] = FLAGS("i386_cr0", 8,
 /* clang-format on */
 
 const struct reg_feature x86_reg_features[FEATURES] = {
-	[FEATURE_CORE] = {"org.gnu.gdb.i386.core", core_types},
-	[FEATURE_SSE] = {"org.gnu.gdb.i386.sse", sse_types},
-	[FEATURE_SEGMENTS] = {"org.gnu.gdb.i386.segments", ""},
-	[FEATURE_SYSTEM] = {"org.minivmm.x86.system", system_types},
+	[FEATURE_CORE] = {.name = "org.gnu.gdb.i386.core", .types = core_types},
+	[FEATURE_SSE] = {.name = "org.gnu.gdb.i386.sse", .types = sse_types},
+	[FEATURE_SEGMENTS] = {.name = "org.gnu.gdb.i386.segments", .types = ""},
+	[FEATURE_SYSTEM] = {.name = "org.minivmm.x86.system", .types = system_types},
 };

@@ -120,10 +120,17 @@ int arch_vm_init(struct vm *vm)
 	av->block_irq = kvm_check(vm->kvm_fd, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ;
 	ret = make_cpuid(vm);
 	if (ret == 0)
+		ret = own_desc_init(&av->own, &arch_desc);
+	if (ret == 0)
 		ret = create_chips(vm);
 	if (ret < 0)
 		arch_vm_free(vm);
 	return ret;
+}
+
+const struct arch_desc *arch_vm_desc(const struct vm *vm)
+{
+	return &vm->arch->own.desc;
 }
 
 int arch_vm_ready(struct vm *vm)
@@ -137,6 +144,7 @@ void arch_vm_free(struct vm *vm)
 	if (!vm->arch)
 		return;
 	board_free(vm);
+	own_desc_free(&vm->arch->own);
 	free(vm->arch->cpuid);
 	free(vm->arch);
 	vm->arch = NULL;
