@@ -20,6 +20,9 @@ int x86_cpuid_get(int kvm_fd, struct kvm_cpuid2 **out);
 /* NULL if the table lacks it. index is compared only where the leaf has subleaves. */
 struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *c, uint32_t function, uint32_t index);
 
+/* Is this one of x86_features, and set in the table? */
+bool x86_cpuid_has(struct kvm_cpuid2 *c, const char *name);
+
 /*
  * Clear the features of a list like "-cx16,-xsave" (names as in /proc/cpuinfo) and those that need them. 0, or -EINVAL
  * with one line in err that names the bad item and near names.

@@ -106,6 +106,15 @@ static int make_cpuid(struct vm *vm)
 	return 0;
 }
 
+/* With AMX the image is larger than KVM_GET_XSAVE's. */
+static void size_xsave(struct vm *vm)
+{
+	int size = kvm_check(vm->vm_fd, KVM_CAP_XSAVE2);
+
+	vm->arch->xsave2 = size > 0;
+	vm->arch->xsave_size = size > (int)sizeof(union x86_fpu) ? (size_t)size : sizeof(union x86_fpu);
+}
+
 int arch_vm_init(struct vm *vm)
 {
 	struct arch_vm *av = calloc(1, sizeof(*av));
@@ -118,9 +127,10 @@ int arch_vm_init(struct vm *vm)
 	vm->arch = av;
 	av->sync_regs = (uint64_t)kvm_check(vm->kvm_fd, KVM_CAP_SYNC_REGS);
 	av->block_irq = kvm_check(vm->kvm_fd, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ;
+	size_xsave(vm);
 	ret = make_cpuid(vm);
 	if (ret == 0)
-		ret = own_desc_init(&av->own, &arch_desc);
+		ret = x86_regs_choose(vm);
 	if (ret == 0)
 		ret = create_chips(vm);
 	if (ret < 0)
@@ -155,7 +165,7 @@ void arch_vm_free(struct vm *vm)
 int arch_vcpu_init(struct vcpu *vcpu)
 {
 	struct arch_vm *av = vcpu->vm->arch;
-	struct arch_vcpu *a = calloc(1, sizeof(*a));
+	struct arch_vcpu *a = calloc(1, sizeof(*a) - sizeof(a->fpu) + av->xsave_size);
 
 	if (!a) {
 		log_error("out of memory");
