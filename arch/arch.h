@@ -35,7 +35,7 @@ int arch_ram_layout(uint64_t size, struct mem_range *ranges, int max);
 
 /*
  * After KVM_CREATE_VM and the RAM slots (which take milliseconds once an in-kernel interrupt controller exists),
- * before vCPUs: interrupt controllers, PIT, TSS address, caps. Allocates vm->arch, the VM's own arch_desc in it.
+ * before vCPUs: interrupt controllers, PIT, TSS address, caps. Allocates vm->arch.
  */
 int arch_vm_init(struct vm *vm);
 
@@ -51,7 +51,10 @@ int arch_load(struct vm *vm);
 /* After KVM_CREATE_VCPU and mmap of vcpu->run: CPUID, MSRs, sync_regs; allocates vcpu->arch. Main thread. */
 int arch_vcpu_init(struct vcpu *vcpu);
 
-/* After all vCPUs exist, before any runs (arm64: initialise the vGIC). Main thread. */
+/*
+ * After all vCPUs exist, before any runs: what arch_vm_desc() tells is complete (arm64: initialise the vGIC). Main
+ * thread.
+ */
 int arch_vm_ready(struct vm *vm);
 
 /* The vCPU threads run: what takes milliseconds and can wait. Main thread. */

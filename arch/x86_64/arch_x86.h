@@ -29,6 +29,7 @@ struct board;
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
 	struct board *board;	 /* board.c's own: the devices */
+	struct kvm_cpuid2 *seen; /* as the guest reads it, once the vCPUs exist; NULL: not known better than `cpuid` */
 	struct own_desc own;	 /* the registers that this VM has */
 	size_t xsave_size;	 /* of KVM's XSAVE image, at least sizeof(union x86_fpu) */
 	bool xsave2;		 /* and only KVM_GET_XSAVE2 knows it */
@@ -93,7 +94,7 @@ struct arch_vcpu {
 	union x86_fpu fpu; /* last: its XSAVE image may have more behind it */
 };
 
-/* regs.c, main thread: which registers this VM has, by its CPUID. 0 or -ENOMEM, logged. */
+/* regs.c, main thread, the vCPUs exist: which registers this VM has, by its CPUID. 0 or -ENOMEM, logged. */
 int x86_regs_choose(struct vm *vm);
 
 /* regs.c, own thread. */
@@ -120,6 +121,9 @@ int x86_msrs_reset(struct vcpu *vcpu);
 int x86_msr_write(
 	struct vcpu *vcpu, uint32_t index, uint64_t value);	   /* -EINVAL also: it reads back as something else */
 bool x86_msr_took(uint32_t index, uint64_t written, uint64_t now); /* pure: is `now` what was written? */
+
+/* vcpu.c: the table to ask what the guest has; vCPUs exist. Any thread. */
+struct kvm_cpuid2 *x86_guest_cpuid(const struct vm *vm);
 
 /* guest_dr.c, own thread: DR0-3, 6 and 7 as the guest has them. -EINVAL: reserved bits. */
 int x86_dr_get(struct vcpu *vcpu, unsigned n, uint64_t *value);

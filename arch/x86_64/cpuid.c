@@ -44,6 +44,23 @@ int x86_cpuid_get(int kvm_fd, struct kvm_cpuid2 **out)
 	return 0;
 }
 
+int x86_cpuid_seen(int vcpu_fd, struct kvm_cpuid2 **out)
+{
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + X86_CPUID_MAX * sizeof(c->entries[0]));
+
+	if (!c)
+		return -ENOMEM;
+	c->nent = X86_CPUID_MAX;
+	if (ioctl(vcpu_fd, KVM_GET_CPUID2, c) < 0) {
+		int err = errno;
+
+		free(c);
+		return -err;
+	}
+	*out = c;
+	return 0;
+}
+
 struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *c, uint32_t function, uint32_t index)
 {
 	for (uint32_t i = 0; i < c->nent; i++) {

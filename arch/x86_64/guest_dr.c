@@ -55,7 +55,7 @@ int x86_dr_set(struct vcpu *vcpu, unsigned n, uint64_t value)
 	uint64_t now = 0;
 	int ret;
 
-	if (!x86_dr_valid(vcpu->vm->arch->cpuid, n, value))
+	if (!x86_dr_valid(x86_guest_cpuid(vcpu->vm), n, value))
 		return -EINVAL;
 	if (ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &old) < 0)
 		return -errno;

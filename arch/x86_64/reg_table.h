@@ -3,8 +3,9 @@
  * KVM_RUN hands over (general, segments, system) comes first and makes up the `g` packet; what costs an ioctl follows.
  * Only regs.c and reg_types.c include this.
  *
- * Flags whose upper half is reserved (CR0, EFER, DR6, DR7) are shown as the lower one: gdb casts a literal, an int, only
- * to a flags type of its size.
+ * Flags have the register's whole size. gdb casts nothing between a flags type and an integer of another size: `set $cr0
+ * = 0x80000011` is an "Invalid cast", 0x80000011ul is not. With flags of half the size it would be the other way round,
+ * and (unsigned long)$cr0 be the invalid one; an enum, which can be cast, is not shown by name unless a single bit is set.
  */
 #ifndef X86_REG_TABLE_H
 #define X86_REG_TABLE_H
@@ -62,7 +63,7 @@ enum reg_where {
 
 #define MSR(R, name, index)    R(name, "int64", "system", 8, SYSTEM, IN_MSR, index)
 #define MSR_VA(R, name, index) R(name, "data_ptr", "system", 8, SYSTEM, IN_MSR_VA, index)
-#define DR(R, n, type, size)   R("dr" #n, type, "system", size, SYSTEM, IN_DR, n)
+#define DR(R, n, type)	       R("dr" #n, type, "system", 8, SYSTEM, IN_DR, n)
 
 #define YMMH(R, n)   R("ymm" #n "h", "uint128", "vector", 16, AVX, IN_XSTATE, X86_XPLACE(XCOMP_AVX, (n) * 16))
 #define K(R, n)	     R("k" #n, "uint64", "vector", 8, AVX512, IN_XSTATE, X86_XPLACE(XCOMP_OPMASK, (n) * 8))
@@ -90,12 +91,12 @@ enum reg_where {
 	R("eflags", "i386_eflags", "general", 4, CORE, IN_REGS, offsetof(struct kvm_regs, rflags)) \
 	SEG(R, cs) SEG(R, ss) SEG(R, ds) SEG(R, es) SEG(R, fs) SEG(R, gs) \
 	BASE(R, "fs_base", fs.base) BASE(R, "gs_base", gs.base) \
-	SYS(R, "cr0", "i386_cr0", 4, IN_SREGS32, cr0) \
+	SYS(R, "cr0", "i386_cr0", 8, IN_SREGS64, cr0) \
 	SYS(R, "cr2", "int64", 8, IN_SREGS64, cr2) \
 	SYS(R, "cr3", "int64", 8, IN_SREGS64, cr3) \
 	SYS(R, "cr4", "i386_cr4", 8, IN_SREGS64, cr4) \
 	SYS(R, "cr8", "int64", 8, IN_SREGS64, cr8) \
-	SYS(R, "efer", "i386_efer", 4, IN_SREGS32, efer) \
+	SYS(R, "efer", "i386_efer", 8, IN_SREGS64, efer) \
 	SYS(R, "apic_base", "i386_apic_base", 8, IN_SREGS64, apic_base) \
 	SYS(R, "gdtr_base", "int64", 8, IN_SREGS64, gdt.base) \
 	SYS(R, "gdtr_limit", "int16", 2, IN_SREGS16, gdt.limit) \
@@ -119,8 +120,8 @@ enum reg_where {
 	MSR(R, "sfmask", 0xc0000084) MSR(R, "tsc_aux", 0xc0000103) \
 	MSR(R, "sysenter_cs", 0x174) MSR_VA(R, "sysenter_esp", 0x175) MSR_VA(R, "sysenter_eip", 0x176) \
 	MSR(R, "tsc", 0x10) MSR(R, "pat", 0x277) MSR(R, "misc_enable", 0x1a0) MSR(R, "mtrr_def_type", 0x2ff) \
-	DR(R, 0, "data_ptr", 8) DR(R, 1, "data_ptr", 8) DR(R, 2, "data_ptr", 8) DR(R, 3, "data_ptr", 8) \
-	DR(R, 6, "i386_dr6", 4) DR(R, 7, "i386_dr7", 4) \
+	DR(R, 0, "data_ptr") DR(R, 1, "data_ptr") DR(R, 2, "data_ptr") DR(R, 3, "data_ptr") \
+	DR(R, 6, "i386_dr6") DR(R, 7, "i386_dr7") \
 	LOW16(YMMH, R) \
 	HIGH16(XMM_HI, R) HIGH16(YMMH_HI, R) \
 	K(R, 0) K(R, 1) K(R, 2) K(R, 3) K(R, 4) K(R, 5) K(R, 6) K(R, 7) \

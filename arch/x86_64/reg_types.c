@@ -27,18 +27,18 @@ static const char sse_types[] = VEC128_TYPES FLAGS("i386_mxcsr", 4,
 
 static const char avx512_types[] = VEC128_TYPES VECTOR("v2ui128", "uint128", 2); /* a feature's types are its own */
 
-static const char system_types[] = FLAGS("i386_cr0", 4,
+static const char system_types[] = FLAGS("i386_cr0", 8,
 	BIT("PE", 0) BIT("MP", 1) BIT("EM", 2) BIT("TS", 3) BIT("ET", 4) BIT("NE", 5) BIT("WP", 16) BIT("AM", 18)
 		BIT("NW", 29) BIT("CD", 30) BIT("PG", 31)) FLAGS("i386_cr4", 8,
 	BIT("VME", 0) BIT("PVI", 1) BIT("TSD", 2) BIT("DE", 3) BIT("PSE", 4) BIT("PAE", 5) BIT("MCE", 6) BIT("PGE", 7)
 		BIT("PCE", 8) BIT("OSFXSR", 9) BIT("OSXMMEXCPT", 10) BIT("UMIP", 11) BIT("LA57", 12) BIT("VMXE", 13)
 			BIT("SMXE", 14) BIT("FSGSBASE", 16) BIT("PCIDE", 17) BIT("OSXSAVE", 18) BIT("KL", 19)
 				BIT("SMEP", 20) BIT("SMAP", 21) BIT("PKE", 22) BIT("CET", 23) BIT("PKS", 24)
-					BIT("UINTR", 25) BIT("LAM_SUP", 28) BIT("FRED", 32)) FLAGS("i386_efer", 4,
+					BIT("UINTR", 25) BIT("LAM_SUP", 28) BIT("FRED", 32)) FLAGS("i386_efer", 8,
 	BIT("SCE", 0) BIT("LME", 8) BIT("LMA", 10) BIT("NXE", 11) BIT("SVME", 12) BIT("LMSLE", 13) BIT("FFXSR", 14) BIT(
-		"TCE", 15) BIT("AIBRSE", 21)) FLAGS("i386_apic_base", 8, BIT("BSP", 8) BIT("EXTD", 10) BIT("EN", 11)) FLAGS("i386_dr6", 4,
+		"TCE", 15) BIT("AIBRSE", 21)) FLAGS("i386_apic_base", 8, BIT("BSP", 8) BIT("EXTD", 10) BIT("EN", 11)) FLAGS("i386_dr6", 8,
 	BIT("B0", 0) BIT("B1", 1) BIT("B2", 2) BIT("B3", 3) BIT("nBLD", 11) BIT("BD", 13) BIT("BS", 14) BIT("BT", 15)
-		BIT("nRTM", 16)) FLAGS("i386_dr7", 4,
+		BIT("nRTM", 16)) FLAGS("i386_dr7", 8,
 	BIT("L0", 0) BIT("G0", 1) BIT("L1", 2) BIT("G1", 3) BIT("L2", 4) BIT("G2", 5) BIT("L3", 6) BIT("G3", 7)
 		BIT("LE", 8) BIT("GE", 9) BIT("RTM", 11) BIT("GD", 13) BITS("RW0", 16, 17) BITS("LEN0", 18, 19)
 			BITS("RW1", 20, 21) BITS("LEN1", 22, 23) BITS("RW2", 24, 25) BITS("LEN2", 26, 27)

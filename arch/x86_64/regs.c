@@ -67,19 +67,20 @@ int x86_regs_choose(struct vm *vm)
 {
 	struct arch_vm *av = vm->arch;
 	const struct x86_xsave_layout *l = &av->xsave;
+	struct kvm_cpuid2 *c = x86_guest_cpuid(vm);
 	struct reg_feature *f;
 	bool avx;
 
 	if (own_desc_init(&av->own, &arch_desc))
 		return -ENOMEM;
 	f = av->own.features;
-	x86_xsave_layout(av->cpuid, av->xsave_size, &av->xsave);
-	avx = x86_cpuid_has(av->cpuid, "avx") && x86_xsave_has(l, XCOMP_AVX, 16 * 16);
+	x86_xsave_layout(c, av->xsave_size, &av->xsave);
+	avx = x86_cpuid_has(c, "avx") && x86_xsave_has(l, XCOMP_AVX, 16 * 16);
 	f[FEATURE_AVX].absent = !avx;
-	f[FEATURE_AVX512].absent =
-		!avx || !x86_cpuid_has(av->cpuid, "avx512f") || !x86_xsave_has(l, XCOMP_OPMASK, 8 * 8) ||
-		!x86_xsave_has(l, XCOMP_ZMM_HI256, 16 * 32) || !x86_xsave_has(l, XCOMP_HI16_ZMM, 16 * 64);
-	f[FEATURE_PKEYS].absent = !x86_cpuid_has(av->cpuid, "pku") || !x86_xsave_has(l, XCOMP_PKRU, sizeof(uint32_t));
+	f[FEATURE_AVX512].absent = !avx || !x86_cpuid_has(c, "avx512f") || !x86_xsave_has(l, XCOMP_OPMASK, 8 * 8) ||
+				   !x86_xsave_has(l, XCOMP_ZMM_HI256, 16 * 32) ||
+				   !x86_xsave_has(l, XCOMP_HI16_ZMM, 16 * 64);
+	f[FEATURE_PKEYS].absent = !x86_cpuid_has(c, "pku") || !x86_xsave_has(l, XCOMP_PKRU, sizeof(uint32_t));
 	return 0;
 }
 

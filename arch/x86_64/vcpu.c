@@ -130,8 +130,6 @@ int arch_vm_init(struct vm *vm)
 	size_xsave(vm);
 	ret = make_cpuid(vm);
 	if (ret == 0)
-		ret = x86_regs_choose(vm);
-	if (ret == 0)
 		ret = create_chips(vm);
 	if (ret < 0)
 		arch_vm_free(vm);
@@ -143,10 +141,15 @@ const struct arch_desc *arch_vm_desc(const struct vm *vm)
 	return &vm->arch->own.desc;
 }
 
+struct kvm_cpuid2 *x86_guest_cpuid(const struct vm *vm)
+{
+	return vm->arch->seen ? vm->arch->seen : vm->arch->cpuid;
+}
+
 int arch_vm_ready(struct vm *vm)
 {
-	(void)vm;
-	return 0;
+	(void)x86_cpuid_seen(vm->vcpus[0].fd, &vm->arch->seen); /* without, what was asked for stands */
+	return x86_regs_choose(vm);
 }
 
 void arch_vm_free(struct vm *vm)
@@ -155,6 +158,7 @@ void arch_vm_free(struct vm *vm)
 		return;
 	board_free(vm);
 	own_desc_free(&vm->arch->own);
+	free(vm->arch->seen);
 	free(vm->arch->cpuid);
 	free(vm->arch);
 	vm->arch = NULL;
