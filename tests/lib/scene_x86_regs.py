@@ -32,6 +32,8 @@ def optional_registers(g):
 	hit(g, 'shared')
 	g.cmd('delete')
 	has = g.int('$rdi')
+	tap.diag('the guest has %s' % (' '.join(n for n, bit in (('AVX', AVX), ('AVX-512', AVX512), ('PKU', PKU)) if has & bit) or
+				       'none of the vector extensions'))
 	text = g.cmd('monitor info registers').lower()
 	for r, bit in OPTIONAL.items():
 		tap.equal(g.value('$' + r) != 'void', bool(has & bit), '%s is there, CPUID %d' % (r, has))
@@ -145,6 +147,7 @@ def system_registers_by_name(host):
 		try:
 			g.cmd('set var $tsc = %d' % (now + (1 << 44)))
 			tap.check(0 <= fresh(g, '$tsc') - now - (1 << 44) < 1 << 36, 'tsc was set')
+			tap.diag('this KVM lets the TSC be set')
 		except Exception as e:
 			tap.contains(str(e), REFUSED, 'tsc')
 			tap.check(fresh(g, '$tsc') - now < 1 << 43, 'tsc was not set')
