@@ -18,7 +18,9 @@ struct vm;
 struct vcpu;
 struct mem_range;
 
-extern const struct arch_desc arch_desc;
+extern const struct arch_desc arch_desc; /* all that the ISA can have */
+/* What this VM has of it: see arch/desc.h. After arch_vm_ready(), any thread; valid until arch_vm_free(). */
+const struct arch_desc *arch_vm_desc(const struct vm *vm);
 
 /* ---- set-up, main thread, in this order ---- */
 
@@ -49,7 +51,10 @@ int arch_load(struct vm *vm);
 /* After KVM_CREATE_VCPU and mmap of vcpu->run: CPUID, MSRs, sync_regs; allocates vcpu->arch. Main thread. */
 int arch_vcpu_init(struct vcpu *vcpu);
 
-/* After all vCPUs exist, before any runs (arm64: initialise the vGIC). Main thread. */
+/*
+ * After all vCPUs exist, before any runs: what arch_vm_desc() tells is complete (arm64: initialise the vGIC). Main
+ * thread.
+ */
 int arch_vm_ready(struct vm *vm);
 
 /* The vCPU threads run: what takes milliseconds and can wait. Main thread. */
@@ -114,10 +119,10 @@ void arch_time_resume(struct vcpu *vcpu);
 /* ---- registers and translation ---- */
 
 /*
- * regno: index in arch_desc.regs; len must be its size; bytes in target (little-endian) order.
+ * regno: index in arch_desc.regs; len must be its size in arch_vm_desc(); bytes in target (little-endian) order.
  * Not deferred: any thread while the vCPU is parked; a write goes back on the next arch_debug_arm.
  * Deferred (writes: deferred or write_deferred): own thread only. -EINVAL: value the hardware cannot take; -ENOENT:
- * this host lacks the register.
+ * this host or VM lacks the register.
  */
 int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len);
 int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len);

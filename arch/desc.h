@@ -1,8 +1,15 @@
 /*
- * What an ISA looks like to a debugger: pure data, no KVM, no functions.
+ * What an ISA looks like to a debugger: pure data, no KVM.
  *
  * Every room may include this header. One `struct arch_desc` exists per
- * binary (arch_desc, defined by arch/$(ARCH)/regs.c); tests make their own.
+ * binary (arch_desc, defined by arch/$(ARCH)/regs.c) and names all that the
+ * ISA can have; tests make their own.
+ *
+ * A VM may have less: each has a description of its own (arch_vm_desc()), a
+ * copy in which the features that this VM lacks are marked absent and sizes
+ * that depend on the host are filled in (arch/own_desc.h). It is complete
+ * before the debugger starts and constant from then on. Numbers never change:
+ * a register has the same index in both.
  */
 #ifndef ARCH_DESC_H
 #define ARCH_DESC_H
@@ -19,7 +26,7 @@ struct reg_desc {
 	const char *name;    /* as gdb prints it: "rip" */
 	const char *type;    /* gdb type: "int64", "code_ptr", a type of the feature's XML */
 	const char *group;   /* "general", "float", "vector", "system", or NULL for gdb's default */
-	uint8_t size;	     /* bytes */
+	uint16_t size;	     /* bytes, <= REG_SIZE_MAX */
 	uint8_t feature;     /* index in arch_desc.features */
 	bool deferred;	     /* costs an ioctl: not in `g`, read and written on the vCPU's own thread */
 	bool write_deferred; /* read anywhere, but written on the vCPU's own thread: the hardware may refuse the value
@@ -30,6 +37,7 @@ struct reg_desc {
 struct reg_feature {
 	const char *name;  /* "org.gnu.gdb.i386.core" */
 	const char *types; /* XML of the <vector>/<flags>/<union> types used, or "" */
+	bool absent;	   /* this VM lacks it: its registers are not shown, and do not exist on the wire */
 };
 
 struct arch_desc {
@@ -39,7 +47,7 @@ struct arch_desc {
 	size_t nfeatures;
 	const struct reg_desc *regs;
 	size_t nregs;
-	size_t nregs_g; /* regs[0..nregs_g) form the `g` packet; none of them is deferred */
+	size_t nregs_g; /* regs[0..nregs_g) form the `g` packet; none of them is deferred or absent */
 	unsigned pc;	/* indexes in regs */
 	unsigned sp;
 	const unsigned *expedite; /* indexes sent with each stop reply */
@@ -50,7 +58,13 @@ struct arch_desc {
 	size_t max_reg_size; /* of any register, bytes */
 };
 
-#define REG_SIZE_MAX 64 /* no register of any ISA here is larger */
+#define REG_SIZE_MAX 256 /* no register of any ISA here is larger (SVE's vectors are the largest) */
+
+/* Is there such a register in this VM? Any number may be asked for. */
+static inline bool arch_desc_has(const struct arch_desc *arch, uint64_t regno)
+{
+	return regno < arch->nregs && !arch->features[arch->regs[regno].feature].absent;
+}
 
 /* Hardware breakpoint and watchpoint kinds, in any ISA. */
 enum hw_kind {

@@ -80,7 +80,7 @@ bool gdb_cmd_read_reg(struct gdb_session *s, struct gdb_cursor *args)
 
 	if (!gdb_cursor_hex(args, &reg) || !gdb_cursor_done(args))
 		return gdb_reply_error(s, -EINVAL, "malformed register number");
-	if (reg >= s->target.arch->nregs)
+	if (!arch_desc_has(s->target.arch, reg))
 		return gdb_reply_error(s, -ENOENT, "no such register");
 	gdb_put_reg(s, &s->reply, s->g_cpu, (unsigned)reg);
 	return true;
@@ -95,7 +95,7 @@ bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args)
 
 	if (!gdb_cursor_hex(args, &reg) || !gdb_cursor_eat(args, '='))
 		return gdb_reply_error(s, -EINVAL, "malformed register number");
-	if (reg >= arch->nregs)
+	if (!arch_desc_has(arch, reg))
 		return gdb_reply_error(s, -ENOENT, "no such register");
 	if (gdb_cursor_left(args) != 2u * arch->regs[reg].size)
 		return gdb_reply_error(s, -EINVAL, "wrong length of the register's value");

@@ -6,6 +6,7 @@
 
 #define LINE_MAX_LEN   256
 #define DUMP_BYTES_MAX 4096
+#define REG_LINE_WIDTH 100 /* columns of `info registers` */
 
 /*
  * `monitor ...`: a table of commands. A handler writes text to out; errors are text too, since that is what every
@@ -55,16 +56,40 @@ static void put_named_reg(struct gdb_session *s, int cpu, unsigned reg, struct g
 		gdb_hex_put(out, &value[i], 1);
 }
 
+/* As many in a line as fit; each group begins a new one. */
+static void put_cpu_regs(struct gdb_session *s, int cpu, struct gdb_buf *out)
+{
+	const struct arch_desc *arch = s->target.arch;
+	const char *group = NULL;
+	size_t column = 0;
+
+	for (unsigned i = 0; i < arch->nregs; i++) {
+		const struct reg_desc *reg = &arch->regs[i];
+		size_t width = strlen(reg->name) + 1 + 2u * reg->size; /* NAME=digits */
+
+		if (!arch_desc_has(arch, i))
+			continue;
+		if (column) {
+			bool same = reg->group && group && !strcmp(reg->group, group);
+			bool fits = same && column + 1 + width <= REG_LINE_WIDTH;
+
+			gdb_buf_putc(out, fits ? ' ' : '\n');
+			column = fits ? column + 1 : 0;
+		}
+		put_named_reg(s, cpu, i, out);
+		column += width;
+		group = reg->group;
+	}
+	gdb_buf_putc(out, '\n');
+}
+
 static void mon_registers(struct gdb_session *s, const char *args, struct gdb_buf *out)
 {
 	bool all = !strcmp(args, "-a");
 
 	for (int cpu = all ? 0 : s->g_cpu; cpu <= (all ? s->ncpus - 1 : s->g_cpu); cpu++) {
 		gdb_buf_printf(out, "CPU#%d\n", cpu);
-		for (unsigned i = 0; i < s->target.arch->nregs; i++) {
-			put_named_reg(s, cpu, i, out);
-			gdb_buf_putc(out, i % 4 == 3 || i + 1 == s->target.arch->nregs ? '\n' : ' ');
-		}
+		put_cpu_regs(s, cpu, out);
 	}
 }
 

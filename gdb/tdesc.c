@@ -56,6 +56,8 @@ void gdb_tdesc_build(const struct arch_desc *arch, struct gdb_buf *out)
 	gdb_xml_text(out, arch->gdb_arch);
 	gdb_buf_puts(out, "</architecture>\n");
 	for (size_t f = 0; f < arch->nfeatures; f++) {
+		if (arch->features[f].absent)
+			continue;
 		gdb_buf_puts(out, "<feature");
 		put_attr(out, "name", arch->features[f].name);
 		gdb_buf_puts(out, ">\n");

@@ -176,6 +176,8 @@ static int reg_access(struct reg_call *r, bool deferred)
 
 	if (r->regno >= arch->nregs || r->len != arch->regs[r->regno].size)
 		return -EINVAL;
+	if (!arch_desc_has(arch, r->regno))
+		return -ENOENT;
 	if (!debug_stopped(r->d))
 		return -EBUSY;
 	return deferred ? vm_debug_call(r->d, r->cpu, reg_call, r) : reg_call(r);

@@ -130,7 +130,7 @@ static void ops_hangup(void *ctx)
 struct vm_debug_machine vm_debug_machine(struct vm *vm)
 {
 	return (struct vm_debug_machine){
-		.arch = &arch_desc,
+		.arch = arch_vm_desc(vm),
 		.ctx = vm,
 		.ncpus = vm->ncpus,
 		.kick = ops_kick,

@@ -18,6 +18,7 @@
 #include "arch/arm64/hwbp.h"
 #include "arch/arm64/insn.h"
 #include "arch/arm64/mmu.h"
+#include "arch/own_desc.h"
 #include "arch/probe.h"
 
 struct vm;
@@ -47,6 +48,7 @@ struct guest_time {
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for PSCI CPU_ON */
 	struct board *board;	 /* board.c's own: the devices */
+	struct own_desc own;	 /* the registers that this VM has */
 
 	int gic_fd;	      /* of the in-kernel interrupt controller, or -1 */
 	unsigned gic_version; /* 3 or 2 */

@@ -73,7 +73,7 @@ static const char system_types[] =
 /* clang-format on */
 
 const struct reg_feature arm64_reg_features[FEATURES] = {
-	[FEATURE_CORE] = {"org.gnu.gdb.aarch64.core", core_types},
-	[FEATURE_FPU] = {"org.gnu.gdb.aarch64.fpu", fpu_types},
-	[FEATURE_SYSTEM] = {"org.minivmm.aarch64.system", system_types},
+	[FEATURE_CORE] = {.name = "org.gnu.gdb.aarch64.core", .types = core_types},
+	[FEATURE_FPU] = {.name = "org.gnu.gdb.aarch64.fpu", .types = fpu_types},
+	[FEATURE_SYSTEM] = {.name = "org.minivmm.aarch64.system", .types = system_types},
 };

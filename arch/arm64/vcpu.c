@@ -93,7 +93,9 @@ int arch_vm_init(struct vm *vm)
 	pthread_mutex_init(&av->time.lock, NULL);
 	av->nbreaks = debug_registers(vm->kvm_fd, KVM_CAP_GUEST_DEBUG_HW_BPS);
 	av->nwatches = debug_registers(vm->kvm_fd, KVM_CAP_GUEST_DEBUG_HW_WPS);
-	ret = choose_target(vm);
+	ret = own_desc_init(&av->own, &arch_desc);
+	if (ret == 0)
+		ret = choose_target(vm);
 	if (ret == 0)
 		ret = want_undecoded_accesses(vm);
 	if (ret == 0)
@@ -101,6 +103,11 @@ int arch_vm_init(struct vm *vm)
 	if (ret < 0)
 		arch_vm_free(vm);
 	return ret;
+}
+
+const struct arch_desc *arch_vm_desc(const struct vm *vm)
+{
+	return &vm->arch->own.desc;
 }
 
 int arch_vm_ready(struct vm *vm)
@@ -121,6 +128,7 @@ void arch_vm_free(struct vm *vm)
 		return;
 	board_free(vm);
 	gic_free(vm);
+	own_desc_free(&vm->arch->own);
 	pthread_mutex_destroy(&vm->arch->time.lock);
 	free(vm->arch);
 	vm->arch = NULL;

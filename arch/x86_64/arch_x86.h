@@ -13,11 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/own_desc.h"
 #include "arch/probe.h"
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/hwbp.h"
 #include "arch/x86_64/insn.h"
+#include "arch/x86_64/xsave.h"
 #include "devices/bus.h"
 
 struct vm;
@@ -27,6 +29,11 @@ struct board;
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
 	struct board *board;	 /* board.c's own: the devices */
+	struct kvm_cpuid2 *seen; /* as the guest reads it, once the vCPUs exist; NULL: not known better than `cpuid` */
+	struct own_desc own;	 /* the registers that this VM has */
+	size_t xsave_size;	 /* of KVM's XSAVE image, at least sizeof(union x86_fpu) */
+	bool xsave2;		 /* and only KVM_GET_XSAVE2 knows it */
+	struct x86_xsave_layout xsave;
 
 	struct kvm_cpuid2 *cpuid; /* for every vCPU; the APIC id is patched in */
 	unsigned phys_bits;
@@ -85,6 +92,9 @@ struct arch_vcpu {
 	union x86_fpu fpu; /* last: its XSAVE image may have more behind it */
 };
 
+/* regs.c, main thread, the vCPUs exist: which registers this VM has, by its CPUID. 0 or -ENOMEM, logged. */
+int x86_regs_choose(struct vm *vm);
+
 /* regs.c, own thread. */
 int x86_regs_flush(struct vcpu *vcpu);	      /* dirty general registers into KVM */
 int x86_regs_reload(struct vcpu *vcpu);	      /* from KVM, when KVM_RUN did not hand them over */
@@ -100,12 +110,23 @@ int x86_segment_load(struct vcpu *vcpu, struct kvm_sregs *s, struct kvm_segment 
 
 /* fpu.c, own thread. The state is in vcpu->arch->fpu, cached until the vCPU runs. */
 int x86_fpu_load(struct vcpu *vcpu);
-int x86_fpu_store(struct vcpu *vcpu);
+int x86_fpu_store(struct vcpu *vcpu); /* and reads back what KVM took of it */
 
 /* msr.c, own thread. */
 int x86_msr_get(struct vcpu *vcpu, uint32_t index, uint64_t *value); /* -ENOENT: KVM does not have it */
 int x86_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t value);  /* -EINVAL: refused */
 int x86_msrs_reset(struct vcpu *vcpu);
+int x86_msr_write(
+	struct vcpu *vcpu, uint32_t index, uint64_t value);	   /* -EINVAL also: it reads back as something else */
+bool x86_msr_took(uint32_t index, uint64_t written, uint64_t now); /* pure: is `now` what was written? */
+
+/* vcpu.c: the table to ask what the guest has; vCPUs exist. Any thread. */
+struct kvm_cpuid2 *x86_guest_cpuid(const struct vm *vm);
+
+/* guest_dr.c, own thread: DR0-3, 6 and 7 as the guest has them. -EINVAL: reserved bits. */
+int x86_dr_get(struct vcpu *vcpu, unsigned n, uint64_t *value);
+int x86_dr_set(struct vcpu *vcpu, unsigned n, uint64_t value);
+bool x86_dr_valid(struct kvm_cpuid2 *c, unsigned n, uint64_t value); /* pure */
 
 /*
  * exit.c, own thread: let the guest take `vector` as if an instruction of len bytes at pc had raised it; for hosts

@@ -44,6 +44,23 @@ int x86_cpuid_get(int kvm_fd, struct kvm_cpuid2 **out)
 	return 0;
 }
 
+int x86_cpuid_seen(int vcpu_fd, struct kvm_cpuid2 **out)
+{
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + X86_CPUID_MAX * sizeof(c->entries[0]));
+
+	if (!c)
+		return -ENOMEM;
+	c->nent = X86_CPUID_MAX;
+	if (ioctl(vcpu_fd, KVM_GET_CPUID2, c) < 0) {
+		int err = errno;
+
+		free(c);
+		return -err;
+	}
+	*out = c;
+	return 0;
+}
+
 struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *c, uint32_t function, uint32_t index)
 {
 	for (uint32_t i = 0; i < c->nent; i++) {
@@ -64,7 +81,7 @@ static uint32_t *feature_reg(struct kvm_cpuid2 *c, const struct x86_feature *f)
 	return f->reg == X86_EAX ? &e->eax : f->reg == X86_EBX ? &e->ebx : f->reg == X86_ECX ? &e->ecx : &e->edx;
 }
 
-static bool has(struct kvm_cpuid2 *c, const char *name)
+bool x86_cpuid_has(struct kvm_cpuid2 *c, const char *name)
 {
 	for (size_t i = 0; i < x86_nfeatures; i++) {
 		uint32_t *reg = feature_reg(c, &x86_features[i]);
@@ -120,10 +137,10 @@ static void trim_xstate(struct kvm_cpuid2 *c)
 	uint32_t size = XSTATE_MIN;
 
 	for (size_t i = 0; i < sizeof(owner) / sizeof(owner[0]); i++) {
-		if (!has(c, owner[i].feature))
+		if (!x86_cpuid_has(c, owner[i].feature))
 			mask &= ~owner[i].components;
 	}
-	if (!has(c, "xsave"))
+	if (!x86_cpuid_has(c, "xsave"))
 		mask = 0;
 	for (uint32_t i = 0; i < c->nent; i++) {
 		struct kvm_cpuid_entry2 *s = &c->entries[i];

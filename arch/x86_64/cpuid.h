@@ -1,6 +1,6 @@
 /*
  * The CPUID that the guest sees: what KVM supports, less what the user hides, with a topology of `ncpus` cores of one
- * thread each in one package. Main thread. Pure functions on the table, except x86_cpuid_get().
+ * thread each in one package. Main thread. Pure functions on the table, except x86_cpuid_get() and x86_cpuid_seen().
  * Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E; Linux Documentation/virt/kvm/x86/cpuid.rst.
  */
 #ifndef X86_CPUID_H
@@ -17,8 +17,17 @@
 /* KVM_GET_SUPPORTED_CPUID into *out (the caller frees it). 0 or -errno, logged. */
 int x86_cpuid_get(int kvm_fd, struct kvm_cpuid2 **out);
 
+/*
+ * What the guest really reads, after KVM_SET_CPUID2: a KVM that cannot intercept the instruction does not hide all.
+ * Into *out (the caller frees it). 0 or -errno, not logged.
+ */
+int x86_cpuid_seen(int vcpu_fd, struct kvm_cpuid2 **out);
+
 /* NULL if the table lacks it. index is compared only where the leaf has subleaves. */
 struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *c, uint32_t function, uint32_t index);
+
+/* Is this one of x86_features, and set in the table? */
+bool x86_cpuid_has(struct kvm_cpuid2 *c, const char *name);
 
 /*
  * Clear the features of a list like "-cx16,-xsave" (names as in /proc/cpuinfo) and those that need them. 0, or -EINVAL

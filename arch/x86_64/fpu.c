@@ -7,8 +7,8 @@
 #include "arch/x86_64/arch_x86.h"
 #include "vmm/kvm.h"
 
-#define XSTATE_X87_SSE 3ull
-#define LOW32	       0xffffffffull
+#define LOW32	0xffffffffull
+#define FOP_MAX 0x7ffu /* 11 bits of the opcode */
 
 _Static_assert(offsetof(struct x86_fxsave, mxcsr) == 24, "FXSAVE layout");
 _Static_assert(offsetof(struct x86_fxsave, xmm) == 160, "FXSAVE layout");
@@ -79,7 +79,7 @@ uint32_t x86_fctrl_get(const struct x86_fxsave *f, enum x86_fctrl which)
 
 int x86_fctrl_set(struct x86_fxsave *f, enum x86_fctrl which, uint32_t value)
 {
-	if (value > 0xffff && which != FIOFF && which != FOOFF)
+	if ((value > 0xffff && which != FIOFF && which != FOOFF) || (value > FOP_MAX && which == FOP))
 		return -EINVAL;
 	switch (which) {
 	case FCTRL:
@@ -112,12 +112,14 @@ int x86_fctrl_set(struct x86_fxsave *f, enum x86_fctrl which, uint32_t value)
 
 int x86_fpu_load(struct vcpu *vcpu)
 {
+	const struct arch_vm *av = vcpu->vm->arch;
 	struct arch_vcpu *a = vcpu->arch;
 
 	if (a->fpu_valid)
 		return 0;
-	if (ioctl(vcpu->fd, KVM_GET_XSAVE, &a->fpu) < 0)
+	if (ioctl(vcpu->fd, av->xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, &a->fpu) < 0)
 		return -errno;
+	x86_xsave_complete(a->fpu.image, &av->xsave);
 	a->fpu_valid = true;
 	return 0;
 }
@@ -126,10 +128,10 @@ int x86_fpu_store(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
 
-	/* A component outside this mask would be reset instead of loaded. */
-	a->fpu.fx.xstate_bv |= XSTATE_X87_SSE;
-	if (ioctl(vcpu->fd, KVM_SET_XSAVE, &a->fpu) == 0)
-		return 0;
-	a->fpu_valid = false; /* what KVM has is still the old state */
-	return -errno;
+	x86_xsave_mark(a->fpu.image, XCOMP_X87);
+	x86_xsave_mark(a->fpu.image, XCOMP_SSE);
+	a->fpu_valid = false; /* refused, what KVM has is still the old state */
+	if (ioctl(vcpu->fd, KVM_SET_XSAVE, &a->fpu) < 0)
+		return -errno;
+	return x86_fpu_load(vcpu);
 }

@@ -25,6 +25,7 @@ struct x86_fxsave {
 union x86_fpu {
 	struct kvm_xsave xsave;
 	struct x86_fxsave fx;
+	uint8_t image[sizeof(struct kvm_xsave)]; /* what else there is, by struct x86_xsave_layout; it may be longer */
 };
 
 enum x86_fctrl { FCTRL, FSTAT, FTAG, FISEG, FIOFF, FOSEG, FOOFF, FOP };

@@ -16,6 +16,9 @@
 #define MTRR_ENABLE		(1ull << 11)
 #define MTRR_WRITE_BACK		6ull
 
+#define MSR_IA32_TSC 0x10
+#define TSC_SECONDS  (1ull << 34) /* counts: four seconds or more on any processor */
+
 /* struct kvm_msrs ends in an array of unknown length: room for MSRS_MAX of them. */
 #define MSRS_MAX 3
 union msr_buf {
@@ -58,6 +61,31 @@ int x86_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	if (ret < 0)
 		return -errno;
 	return ret == 1 ? 0 : -EINVAL;
+}
+
+/*
+ * The counter goes on meanwhile, and KVM may give a CPU the counter of another instead of what was written: what was
+ * taken is behind the value, by no more than some seconds.
+ */
+bool x86_msr_took(uint32_t index, uint64_t written, uint64_t now)
+{
+	return index == MSR_IA32_TSC ? now - written < TSC_SECONDS : now == written;
+}
+
+int x86_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	uint64_t old, now = 0;
+	int ret = x86_msr_get(vcpu, index, &old);
+
+	if (ret == 0)
+		ret = x86_msr_set(vcpu, index, value);
+	if (ret == 0)
+		ret = x86_msr_get(vcpu, index, &now);
+	if (ret < 0 || x86_msr_took(index, value, now))
+		return ret;
+	if (index != MSR_IA32_TSC)
+		(void)x86_msr_set(vcpu, index, old);
+	return -EINVAL;
 }
 
 /*

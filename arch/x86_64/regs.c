@@ -5,14 +5,15 @@
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/arch_x86.h"
+#include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/mmu.h"
 #include "arch/x86_64/reg_table.h"
 #include "vmm/kvm.h"
 
-#define RFLAGS_FIXED	   (1ull << 1) /* reads as one */
+#define RFLAGS_FIXED	   (1ull << 1) /* always one */
+#define RFLAGS_BITS	   0x3f7fd5ull /* all that exist; the others are always zero */
 #define RFLAGS_VM	   (1ull << 17)
-#define MXCSR_MASK_DEFAULT 0xffbfu     /* where FXSAVE gives no mask: all but DAZ */
-#define EFLAGS_MAX	   0x3fffffull /* bit 21 is the highest there is */
+#define MXCSR_MASK_DEFAULT 0xffbfu /* where FXSAVE gives no mask: all but DAZ */
 
 /* ---- the table ---- */
 
@@ -59,8 +60,29 @@ const struct arch_desc arch_desc = {
 	.nexpedite = sizeof(expedite) / sizeof(expedite[0]),
 	.brk = int3,
 	.brk_len = sizeof(int3),
-	.max_reg_size = 16,
+	.max_reg_size = 32,
 };
+
+int x86_regs_choose(struct vm *vm)
+{
+	struct arch_vm *av = vm->arch;
+	const struct x86_xsave_layout *l = &av->xsave;
+	struct kvm_cpuid2 *c = x86_guest_cpuid(vm);
+	struct reg_feature *f;
+	bool avx;
+
+	if (own_desc_init(&av->own, &arch_desc))
+		return -ENOMEM;
+	f = av->own.features;
+	x86_xsave_layout(c, av->xsave_size, &av->xsave);
+	avx = x86_cpuid_has(c, "avx") && x86_xsave_has(l, XCOMP_AVX, 16 * 16);
+	f[FEATURE_AVX].absent = !avx;
+	f[FEATURE_AVX512].absent = !avx || !x86_cpuid_has(c, "avx512f") || !x86_xsave_has(l, XCOMP_OPMASK, 8 * 8) ||
+				   !x86_xsave_has(l, XCOMP_ZMM_HI256, 16 * 32) ||
+				   !x86_xsave_has(l, XCOMP_HI16_ZMM, 16 * 64);
+	f[FEATURE_PKEYS].absent = !x86_cpuid_has(c, "pku") || !x86_xsave_has(l, XCOMP_PKRU, sizeof(uint32_t));
+	return 0;
+}
 
 /* ---- moving whole sets ---- */
 
@@ -112,8 +134,9 @@ uint64_t arch_pc(struct vcpu *vcpu)
 /* ---- reading ---- */
 
 /* The bytes of a register, in place; NULL when it is not kept as such (then it comes in *value). */
-static const void *locate(const struct arch_vcpu *a, const struct reg_place *p, uint64_t *value)
+static const void *locate(const struct vcpu *vcpu, const struct reg_place *p, uint64_t *value)
 {
+	const struct arch_vcpu *a = vcpu->arch;
 	const uint8_t *sregs = (const uint8_t *)a->sregs;
 
 	switch (p->where) {
@@ -135,7 +158,12 @@ static const void *locate(const struct arch_vcpu *a, const struct reg_place *p, 
 		return a->fpu.fx.xmm[p->place];
 	case IN_MXCSR:
 		return &a->fpu.fx.mxcsr;
+	case IN_XSTATE:
+		return a->fpu.image + vcpu->vm->arch->xsave.comp[X86_XPLACE_COMP(p->place)].offset +
+		       X86_XPLACE_OFFSET(p->place);
 	case IN_MSR:
+	case IN_MSR_VA:
+	case IN_DR:
 		break;
 	}
 	return NULL;
@@ -143,44 +171,40 @@ static const void *locate(const struct arch_vcpu *a, const struct reg_place *p, 
 
 static bool is_fpu(enum reg_where where)
 {
-	return where == IN_ST || where == IN_FCTRL || where == IN_XMM || where == IN_MXCSR;
+	return where == IN_ST || where == IN_FCTRL || where == IN_XMM || where == IN_MXCSR || where == IN_XSTATE;
+}
+
+/* 0: it can be accessed with this size. */
+static int check_access(const struct vcpu *vcpu, unsigned regno, size_t len)
+{
+	if (regno >= NREGS || len != descs[regno].size)
+		return -EINVAL;
+	return arch_desc_has(&vcpu->vm->arch->own.desc, regno) ? 0 : -ENOENT;
 }
 
 int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len)
 {
 	const struct reg_place *p = &places[regno < NREGS ? regno : 0];
+	int ret = check_access(vcpu, regno, len);
 	const void *bytes;
 	uint64_t value = 0;
-	int ret = 0;
 
-	if (regno >= NREGS || len != descs[regno].size)
-		return -EINVAL;
-	if (is_fpu(p->where))
-		ret = x86_fpu_load(vcpu);
-	else if (p->where == IN_MSR)
-		ret = x86_msr_get(vcpu, p->place, &value);
 	if (ret < 0)
 		return ret;
-	bytes = locate(vcpu->arch, p, &value);
+	if (is_fpu(p->where))
+		ret = x86_fpu_load(vcpu);
+	else if (p->where == IN_MSR || p->where == IN_MSR_VA)
+		ret = x86_msr_get(vcpu, p->place, &value);
+	else if (p->where == IN_DR)
+		ret = x86_dr_get(vcpu, p->place, &value);
+	if (ret < 0)
+		return ret;
+	bytes = locate(vcpu, p, &value);
 	memcpy(buf, bytes ? bytes : &value, len);
 	return 0;
 }
 
 /* ---- writing ---- */
-
-static int write_general(struct arch_vcpu *a, unsigned regno, const struct reg_place *p, uint64_t value)
-{
-	if (regno == REG_EFLAGS) {
-		if (value & ~EFLAGS_MAX)
-			return -EINVAL;
-		value |= RFLAGS_FIXED;
-	}
-	memcpy((uint8_t *)a->regs + p->place, &value, sizeof(value));
-	a->regs_dirty = true;
-	if (regno == REG_RIP)
-		a->pc_written = true;
-	return 0;
-}
 
 static bool canonical(const struct kvm_sregs *s, uint64_t va)
 {
@@ -189,16 +213,56 @@ static bool canonical(const struct kvm_sregs *s, uint64_t va)
 	return (uint64_t)((int64_t)(va << shift) >> shift) == va;
 }
 
+/* What KVM takes unseen and the processor then refuses to run with (Intel SDM volume 3C, 26.3.1.4). */
+static bool general_valid(const struct kvm_sregs *s, unsigned regno, uint64_t value)
+{
+	if (regno == REG_RIP)
+		return x86_is_64bit(s) ? canonical(s, value) : value <= UINT32_MAX;
+	if (regno == REG_EFLAGS)
+		return (value & ~RFLAGS_BITS) == RFLAGS_FIXED &&
+		       (!(value & RFLAGS_VM) || ((s->cr0 & X86_CR0_PE) && !(s->efer & X86_EFER_LMA)));
+	return true;
+}
+
+static int write_general(struct arch_vcpu *a, unsigned regno, const struct reg_place *p, uint64_t value)
+{
+	if (!general_valid(a->sregs, regno, value))
+		return -EINVAL;
+	memcpy((uint8_t *)a->regs + p->place, &value, sizeof(value));
+	a->regs_dirty = true;
+	if (regno == REG_RIP)
+		a->pc_written = true;
+	return 0;
+}
+
+/* Sets them all and reads back whether the one that was written holds what it should; if not, all is as before. */
+static int set_sregs(struct vcpu *vcpu, struct kvm_sregs *s, const struct reg_place *p, size_t len)
+{
+	struct kvm_sregs *now = vcpu->arch->sregs, old = *now;
+	size_t at = p->place;
+
+	if (p->where == IN_SELECTOR) {
+		at += offsetof(struct kvm_segment, selector);
+		len = sizeof(s->cs.selector);
+	}
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, s) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, now) < 0)
+		return -errno;
+	if (!memcmp((const uint8_t *)now + at, (const uint8_t *)s + at, len))
+		return 0;
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &old) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, now) < 0)
+		return -errno;
+	return -EINVAL;
+}
+
 /*
  * KVM checks a set of system registers as a whole, when it is set: that happens here, on the vCPU's own thread, so that
  * a refusal reaches whoever wrote the register.
  */
 static int write_sregs(struct vcpu *vcpu, const struct reg_place *p, const void *buf, size_t len)
 {
-	struct arch_vcpu *a = vcpu->arch;
-	struct kvm_sregs s = *a->sregs;
+	struct kvm_sregs s = *vcpu->arch->sregs;
 	uint8_t *field = (uint8_t *)&s + p->place;
-	uint64_t value = 0;
+	uint64_t value = 0, efer;
 	int ret;
 
 	memcpy(&value, buf, len);
@@ -220,53 +284,90 @@ static int write_sregs(struct vcpu *vcpu, const struct reg_place *p, const void 
 	if (!canonical(&s, s.fs.base) || !canonical(&s, s.gs.base))
 		return -EINVAL;
 	/* The processor keeps LMA by itself: LME and paging together. */
-	if ((s.efer & X86_EFER_LME) && (s.cr0 & X86_CR0_PG))
-		s.efer |= X86_EFER_LMA;
-	else
-		s.efer &= ~X86_EFER_LMA;
-	if (ioctl(vcpu->fd, KVM_SET_SREGS, &s) < 0)
-		return errno == EINVAL ? -EINVAL : -errno;
-	return ioctl(vcpu->fd, KVM_GET_SREGS, a->sregs) < 0 ? -errno : 0;
+	efer = s.efer & ~X86_EFER_LMA;
+	if ((efer & X86_EFER_LME) && (s.cr0 & X86_CR0_PG))
+		efer |= X86_EFER_LMA;
+	if (field == (uint8_t *)&s.efer && efer != value)
+		return -EINVAL;
+	s.efer = efer;
+	return set_sregs(vcpu, &s, p, len);
 }
 
-static int write_fpu(struct vcpu *vcpu, const struct reg_place *p, const void *buf, size_t len)
+static int put_fpu(struct vcpu *vcpu, const struct reg_place *p, const void *buf, size_t len)
 {
 	struct x86_fxsave *f = &vcpu->arch->fpu.fx;
+	uint8_t *image = vcpu->arch->fpu.image;
 	uint32_t value = 0;
+
+	switch (p->where) {
+	case IN_ST:
+		memcpy(f->st[p->place], buf, len);
+		return 0;
+	case IN_XMM:
+		memcpy(f->xmm[p->place], buf, len);
+		return 0;
+	case IN_XSTATE:
+		memcpy(image + vcpu->vm->arch->xsave.comp[X86_XPLACE_COMP(p->place)].offset +
+				X86_XPLACE_OFFSET(p->place),
+			buf, len);
+		x86_xsave_mark(image, X86_XPLACE_COMP(p->place));
+		return 0;
+	default:
+		break;
+	}
+	memcpy(&value, buf, len);
+	if (p->where == IN_FCTRL)
+		return x86_fctrl_set(f, (enum x86_fctrl)p->place, value);
+	if (value & ~(f->mxcsr_mask ? f->mxcsr_mask : MXCSR_MASK_DEFAULT))
+		return -EINVAL;
+	f->mxcsr = value;
+	return 0;
+}
+
+static int write_fpu(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len)
+{
+	const struct reg_place *p = &places[regno];
+	uint8_t before[REG_SIZE_MAX], after[REG_SIZE_MAX];
+	uint64_t value = 0;
+	const void *bytes;
 	int ret = x86_fpu_load(vcpu);
 
+	if (ret == 0)
+		ret = put_fpu(vcpu, p, buf, len);
 	if (ret < 0)
 		return ret;
-	if (p->where == IN_ST) {
-		memcpy(f->st[p->place], buf, len);
-	} else if (p->where == IN_XMM) {
-		memcpy(f->xmm[p->place], buf, len);
-	} else {
-		memcpy(&value, buf, len);
-		if (p->where == IN_MXCSR) {
-			if (value & ~(f->mxcsr_mask ? f->mxcsr_mask : MXCSR_MASK_DEFAULT))
-				return -EINVAL;
-			f->mxcsr = value;
-		} else {
-			ret = x86_fctrl_set(f, (enum x86_fctrl)p->place, value);
-		}
-	}
-	return ret < 0 ? ret : x86_fpu_store(vcpu);
+	/* What it reads as now: a tag word says of what is in use what it holds. */
+	bytes = locate(vcpu, p, &value);
+	memcpy(before, bytes ? bytes : &value, len);
+	ret = x86_fpu_store(vcpu);
+	if (ret == 0)
+		ret = arch_reg_read(vcpu, regno, after, len);
+	return ret < 0 ? ret : memcmp(before, after, len) ? -EINVAL : 0;
 }
 
 int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len)
 {
 	const struct reg_place *p = &places[regno < NREGS ? regno : 0];
+	int ret = check_access(vcpu, regno, len);
 	uint64_t value = 0;
 
-	if (regno >= NREGS || len != descs[regno].size)
-		return -EINVAL;
+	if (ret < 0)
+		return ret;
 	if (is_fpu(p->where))
-		return write_fpu(vcpu, p, buf, len);
+		return write_fpu(vcpu, regno, buf, len);
 	memcpy(&value, buf, len);
-	if (p->where == IN_REGS)
+	switch (p->where) {
+	case IN_REGS:
 		return write_general(vcpu->arch, regno, p, value);
-	if (p->where == IN_MSR)
-		return canonical(vcpu->arch->sregs, value) ? x86_msr_set(vcpu, p->place, value) : -EINVAL;
-	return write_sregs(vcpu, p, buf, len);
+	case IN_MSR_VA:
+		if (!canonical(vcpu->arch->sregs, value))
+			return -EINVAL;
+		return x86_msr_write(vcpu, p->place, value);
+	case IN_MSR:
+		return x86_msr_write(vcpu, p->place, value);
+	case IN_DR:
+		return x86_dr_set(vcpu, p->place, value);
+	default:
+		return write_sregs(vcpu, p, buf, len);
+	}
 }

@@ -109,6 +109,15 @@ static int make_cpuid(struct vm *vm)
 	return 0;
 }
 
+/* With AMX the image is larger than KVM_GET_XSAVE's. */
+static void size_xsave(struct vm *vm)
+{
+	int size = kvm_check(vm->vm_fd, KVM_CAP_XSAVE2);
+
+	vm->arch->xsave2 = size > 0;
+	vm->arch->xsave_size = size > (int)sizeof(union x86_fpu) ? (size_t)size : sizeof(union x86_fpu);
+}
+
 int arch_vm_init(struct vm *vm)
 {
 	struct arch_vm *av = calloc(1, sizeof(*av));
@@ -121,6 +130,7 @@ int arch_vm_init(struct vm *vm)
 	vm->arch = av;
 	av->sync_regs = (uint64_t)kvm_check(vm->kvm_fd, KVM_CAP_SYNC_REGS);
 	av->block_irq = kvm_check(vm->kvm_fd, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ;
+	size_xsave(vm);
 	ret = make_cpuid(vm);
 	if (ret == 0)
 		ret = create_chips(vm);
@@ -129,10 +139,20 @@ int arch_vm_init(struct vm *vm)
 	return ret;
 }
 
+const struct arch_desc *arch_vm_desc(const struct vm *vm)
+{
+	return &vm->arch->own.desc;
+}
+
+struct kvm_cpuid2 *x86_guest_cpuid(const struct vm *vm)
+{
+	return vm->arch->seen ? vm->arch->seen : vm->arch->cpuid;
+}
+
 int arch_vm_ready(struct vm *vm)
 {
-	(void)vm;
-	return 0;
+	(void)x86_cpuid_seen(vm->vcpus[0].fd, &vm->arch->seen); /* without, what was asked for stands */
+	return x86_regs_choose(vm);
 }
 
 void arch_vm_free(struct vm *vm)
@@ -140,6 +160,8 @@ void arch_vm_free(struct vm *vm)
 	if (!vm->arch)
 		return;
 	board_free(vm);
+	own_desc_free(&vm->arch->own);
+	free(vm->arch->seen);
 	free(vm->arch->cpuid);
 	free(vm->arch);
 	vm->arch = NULL;
@@ -150,7 +172,7 @@ void arch_vm_free(struct vm *vm)
 int arch_vcpu_init(struct vcpu *vcpu)
 {
 	struct arch_vm *av = vcpu->vm->arch;
-	struct arch_vcpu *a = calloc(1, sizeof(*a));
+	struct arch_vcpu *a = calloc(1, sizeof(*a) - sizeof(a->fpu) + av->xsave_size);
 
 	if (!a) {
 		log_error("out of memory");

@@ -9,4 +9,4 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import scenarios        # noqa: E402
 
-scenarios.run_here('scene_steps', 'scene_cpus', 'scene_x86', 'scene_arm64')
+scenarios.run_here('scene_steps', 'scene_cpus', 'scene_x86', 'scene_x86_regs', 'scene_arm64')

@@ -6,7 +6,7 @@
 A scenario is a function of a host (see vm.Host for what that has to have) and names the facts
 about the host's KVM that it needs; a host that lacks one skips it by that name. Scenarios use
 the guest `lab` (guests/tests/lab.c): the command line chooses its scene. They live in scene_*.py;
-NAMED finds one by its function's name. Those that only one ISA has (scene_x86, scene_arm64) are no tests elsewhere.
+NAMED finds one by its function's name. Those that only one ISA has (scene_x86*, scene_arm64) are no tests elsewhere.
 """
 
 import tap
@@ -19,6 +19,7 @@ import scene_session    # noqa: F401
 import scene_state      # noqa: F401
 import scene_steps      # noqa: F401
 import scene_x86        # noqa: F401
+import scene_x86_regs   # noqa: F401
 import vm
 from scene import ALL, NEEDS
 

@@ -17,7 +17,7 @@
 #define FAKE_PHYS_OFF 0x8000u /* the virtual address base is at this physical one */
 #define FAKE_BREAKS   4
 
-enum { FAKE_R0, FAKE_R1, FAKE_PC, FAKE_SP, FAKE_FLAGS, FAKE_VEC, FAKE_CTL, FAKE_MISSING, FAKE_NREGS };
+enum { FAKE_R0, FAKE_R1, FAKE_PC, FAKE_SP, FAKE_FLAGS, FAKE_VEC, FAKE_CTL, FAKE_MISSING, FAKE_ABSENT, FAKE_NREGS };
 
 #define FAKE_REG(n, t, g, s, f, d)                                                                                     \
 	{                                                                                                              \
@@ -32,11 +32,13 @@ static const struct reg_desc fake_regs[FAKE_NREGS] = {
 	FAKE_REG("vec0", "uint128", "vector", 16, 1, false),
 	FAKE_REG("ctl", "int64", "system", 8, 1, true),
 	FAKE_REG("missing", "int64", "system", 8, 1, true),
+	FAKE_REG("absent", "int64", NULL, 8, 2, true),
 };
 static const struct reg_feature fake_features[] = {
-	{"org.minivmm.fake.core",
-		"<flags id=\"fake_flags\" size=\"4\"><field name=\"Z\" start=\"0\" end=\"0\"/></flags>"},
-	{"org.minivmm.fake.more", ""},
+	{.name = "org.minivmm.fake.core",
+		.types = "<flags id=\"fake_flags\" size=\"4\"><field name=\"Z\" start=\"0\" end=\"0\"/></flags>"},
+	{.name = "org.minivmm.fake.more", .types = ""},
+	{.name = "org.minivmm.fake.optional", .types = "", .absent = true},
 };
 static const unsigned fake_expedite[] = {FAKE_PC, FAKE_SP, FAKE_MISSING};
 static const uint8_t fake_brk[] = {0xcc};
@@ -45,7 +47,7 @@ static const struct arch_desc fake_arch = {
 	.name = "fake",
 	.gdb_arch = "fake:64",
 	.features = fake_features,
-	.nfeatures = 2,
+	.nfeatures = 3,
 	.regs = fake_regs,
 	.nregs = FAKE_NREGS,
 	.nregs_g = FAKE_CTL,

@@ -2,6 +2,7 @@
 #include "arch/arch.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/mmu.h"
@@ -12,6 +13,7 @@
 #define TF	 0x100u
 
 static uint8_t ram[RAM_SIZE];
+static struct kvm_cpuid2 no_cpuid; /* without any option */
 static struct kvm_run run;
 static struct arch_vcpu av;
 static struct arch_vm avm;
@@ -25,6 +27,10 @@ static void fresh(void)
 	memset(&run, 0, sizeof(run));
 	memset(&av, 0, sizeof(av));
 	vm.arch = &avm;
+	avm.cpuid = &no_cpuid;
+	own_desc_free(&avm.own);
+	if (x86_regs_choose(&vm))
+		abort();
 	avm.phys_bits = 40;
 	vm.mem.n = 1;
 	vm.mem.size = RAM_SIZE;
@@ -68,7 +74,10 @@ static void test_table(void)
 {
 	static const char *const needed[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r15", "rip",
 		"eflags", "cs", "ss", "ds", "es", "fs", "gs", "st0", "st7", "fctrl", "fop", "xmm0", "xmm15", "mxcsr",
-		"fs_base", "gs_base", "k_gs_base", "cr0", "cr2", "cr3", "cr4", "cr8", "efer", "apic_base"};
+		"fs_base", "gs_base", "k_gs_base", "cr0", "cr2", "cr3", "cr4", "cr8", "efer", "apic_base", "lstar",
+		"star", "cstar", "sfmask", "tsc", "tsc_aux", "pat", "misc_enable", "mtrr_def_type", "sysenter_cs",
+		"sysenter_esp", "sysenter_eip", "dr0", "dr3", "dr6", "dr7", "ymm0h", "ymm31h", "zmm0h", "zmm31h",
+		"xmm16", "xmm31", "k0", "k7", "pkru"};
 	unsigned twice = 0, wrong = 0;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
@@ -109,6 +118,26 @@ static int set(const char *name, uint64_t v)
 	return reg < 0 ? -ENXIO : arch_reg_write(&vcpu, (unsigned)reg, &v, arch_desc.regs[reg].size);
 }
 
+/* What no processor would run with is refused, and changes nothing. */
+static void test_general_values(void)
+{
+	static const uint64_t bad[] = {0, 0x246 | 1 << 3, 0x246 | 1 << 5, 0x246 | 1 << 15, 0x246 | 1ull << 22};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		tap_ok(set("eflags", bad[i]) == -EINVAL && av.regs->rflags == 0x246, "eflags 0x%llx is refused",
+			(unsigned long long)bad[i]);
+	tap_ok(!set("eflags", 0x3f7fd7) && av.regs->rflags == 0x3f7fd7, "all bits of eflags");
+	av.sregs->efer = X86_EFER_LMA;
+	av.sregs->cs.l = 1;
+	tap_ok(set("eflags", 0x20002) == -EINVAL, "no virtual-8086 mode in long mode");
+	tap_ok(!set("rip", 0xffff800000000000) && set("rip", 0x800000000000) == -EINVAL, "rip is canonical");
+	av.sregs->efer = 0;
+	av.sregs->cs.l = 0;
+	tap_ok(!set("rip", 0xffffffff) && set("rip", 0x100000000) == -EINVAL, "and has 32 bits outside 64-bit code");
+	av.sregs->cr0 = 0;
+	tap_ok(set("eflags", 0x20002) == -EINVAL, "no virtual-8086 mode in real mode");
+}
+
 static void test_access(void)
 {
 	uint8_t buf[16] = {0};
@@ -136,8 +165,7 @@ static void test_access(void)
 	tap_is_u64(get("tr_base"), 0x5000, "tr_base");
 	tap_ok(!set("rbx", 7) && av.regs->rbx == 7 && av.regs_dirty && !av.pc_written, "a write marks the set dirty");
 	tap_ok(!set("rip", 0x2000) && av.pc_written, "a write of rip is remembered");
-	tap_ok(!set("eflags", 0) && av.regs->rflags == 2, "bit 1 of eflags stays set");
-	tap_is_u64((uint64_t)-set("eflags", 1ull << 22), EINVAL, "eflags has no bit 22");
+	test_general_values();
 	tap_is_u64((uint64_t)-set("cs", 0x12345), EINVAL, "a selector has 16 bits");
 	tap_is_u64((uint64_t)set("cr2", 0xdead000), 0, "writing what is there costs nothing");
 	tap_is_u64((uint64_t)-set("gs_base", 0x800000000000), EINVAL, "a base is canonical");
@@ -180,6 +208,7 @@ static void test_fpu(void)
 	tap_ok(!x86_fctrl_set(&f, FTAG, 0x3ffc) && f.ftw == 0x81, "a tag word written: in use is what is not empty");
 	tap_ok(!x86_fctrl_set(&f, FCTRL, 0x27f) && f.fcw == 0x27f, "fctrl");
 	tap_ok(x86_fctrl_set(&f, FCTRL, 0x10000) == -EINVAL, "fctrl has 16 bits");
+	tap_ok(x86_fctrl_set(&f, FOP, 0x800) == -EINVAL, "fop has 11 bits");
 	x86_fctrl_set(&f, FIOFF, 0xffffffff);
 	x86_fctrl_set(&f, FISEG, 0x7fff);
 	tap_is_u64(f.fip, 0x7fffffffffff, "fioff and fiseg are the two parts of the instruction pointer");
@@ -480,5 +509,6 @@ int main(void)
 	test_step_flags();
 	test_step_into();
 	test_text();
+	own_desc_free(&avm.own);
 	return tap_done();
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "arch/arch.h"
+#include "arch/own_desc.h"
 #include "gdb/tdesc.h"
 #include "tests/unit/fake_target.h"
 #include "tests/unit/tap.h"
@@ -59,6 +60,33 @@ static void test_real(void)
 	gdb_buf_free(&b);
 }
 
+/* A VM that lacks the last feature, and whose vectors are larger. */
+static void test_own(void)
+{
+	struct own_desc own = {0};
+	struct gdb_buf b = {0};
+	const char *xml;
+
+	tap_is_u64((uint64_t)own_desc_init(&own, &fake_arch), 0, "a description of its own");
+	own.features[1].absent = true;
+	own.features[2].absent = false;
+	own.regs[FAKE_ABSENT].size = REG_SIZE_MAX;
+	gdb_tdesc_build(&own.desc, &b);
+	gdb_buf_putc(&b, '\0');
+	xml = (const char *)b.data;
+	tap_ok(!strstr(xml, "fake.more") && !strstr(xml, "\"vec0\""),
+		"an absent feature is left out, its registers too");
+	tap_ok(strstr(xml, "<reg name=\"absent\" bitsize=\"2048\" regnum=\"8\""), "the others keep their numbers");
+	tap_ok(arch_desc_has(&own.desc, FAKE_ABSENT) && !arch_desc_has(&own.desc, FAKE_VEC) &&
+			!arch_desc_has(&own.desc, FAKE_NREGS) && !arch_desc_has(&own.desc, UINT64_MAX),
+		"which numbers exist");
+	tap_ok(arch_desc_has(&fake_arch, FAKE_VEC) && !arch_desc_has(&fake_arch, FAKE_ABSENT),
+		"the ISA's is untouched");
+	gdb_buf_free(&b);
+	own_desc_free(&own);
+	own_desc_free(&own);
+}
+
 int main(void)
 {
 	struct gdb_buf b = {0};
@@ -72,5 +100,6 @@ int main(void)
 	tap_is_str((const char *)b.data, "&lt;a &amp; &quot;b&quot; &apos;c&apos;&gt;?", "special characters");
 	gdb_buf_free(&b);
 	test_real();
+	test_own();
 	return tap_done();
 }

@@ -1,5 +1,7 @@
 #include "guests/tests/lab.h"
 
+#include <stdbool.h>
+
 #include "guests/tests/x86_64/bootinfo.h"
 #include "guests/platform.h"
 #include "guests/x86_64/io.h"
@@ -264,6 +266,93 @@ static void scene_sse(unsigned long n, unsigned long m)
 	say("sse works\n");
 }
 
+/* ---- vectors,1: AVX, AVX-512 and protection keys, as far as CPUID has them; vectors,0: only what CPUID has ---- */
+
+void vectors_avx(const void *in, void *out);
+unsigned vectors_avx512(const void *in, void *out, unsigned mask);
+unsigned vectors_pkru(unsigned value);
+
+uint64_t vectors_in[8], vectors_out[2 * 8];
+
+static uint32_t cpuid(uint32_t leaf, char reg)
+{
+	uint32_t a = leaf, b, c = 0, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return reg == 'a' ? a : reg == 'b' ? b : reg == 'c' ? c : d;
+}
+
+static void show_out(const char *name, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		info_hex(name, vectors_out[i]);
+}
+
+static void scene_vectors(unsigned long use, unsigned long m)
+{
+	bool xsave = cpuid(1, 'c') >> 26 & 1, avx = xsave && cpuid(1, 'c') >> 28 & 1, seven = cpuid(0, 'a') >= 7;
+	bool avx512 = avx && seven && cpuid(7, 'b') >> 16 & 1, pku = xsave && seven && cpuid(7, 'c') >> 3 & 1;
+	uint32_t xcr0 = 3 | (avx ? 4 : 0) | (avx512 ? 0xe0 : 0) | (pku ? 0x200 : 0);
+	uint64_t cr4;
+
+	(void)m;
+	shared(avx | avx512 << 1 | pku << 2, 1);
+	if (!use) {
+		say("end\n");
+		return;
+	}
+	if (xsave) {
+		__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+		__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | 1u << 18 | (uint64_t)pku << 22)); /* OSXSAVE, PKE */
+		__asm__ volatile("xsetbv" : : "c"(0), "a"(xcr0), "d"(0));
+	}
+	for (unsigned i = 0; i < 8; i++)
+		vectors_in[i] = 0x0123456789abcde0 + i;
+	if (avx) {
+		vectors_avx(vectors_in, vectors_out);
+		show_out("avx", 12);
+	}
+	if (avx512) {
+		info_hex("k1", vectors_avx512(vectors_in, vectors_out, 0x5a5a));
+		show_out("avx512", 16);
+	}
+	if (pku)
+		info_hex("pkru", vectors_pkru(0x55555550));
+	say("end\n");
+}
+
+/* ---- sysregs: debug registers and MSRs, set here before the call and shown after it ---- */
+
+static void scene_sysregs(unsigned long n, unsigned long m)
+{
+	uint64_t dr0 = 0x111000, dr7 = 0x400, dr1, dr6;
+
+	(void)n;
+	(void)m;
+	__asm__ volatile("mov %0, %%dr0" : : "r"(dr0));
+	__asm__ volatile("mov %0, %%dr7" : : "r"(dr7));
+	wrmsr(0xc0000082, 0xffffffff81234000);
+	wrmsr(0xc0000081, 0x23001000000000);
+	wrmsr(0xc0000084, 0x47700);
+	wrmsr(0x174, 0x10);
+	shared(0, 1);
+	__asm__ volatile("mov %%dr0, %0" : "=r"(dr0));
+	__asm__ volatile("mov %%dr1, %0" : "=r"(dr1));
+	__asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+	__asm__ volatile("mov %%dr7, %0" : "=r"(dr7));
+	info_hex("dr0", dr0);
+	info_hex("dr1", dr1);
+	info_hex("dr6", dr6 & 0xffff);
+	info_hex("dr7", dr7);
+	info_hex("lstar", rdmsr(0xc0000082));
+	info_hex("star", rdmsr(0xc0000081));
+	info_hex("sfmask", rdmsr(0xc0000084));
+	info_hex("k_gs_base", rdmsr(0xc0000102));
+	info_hex("pat", rdmsr(0x277));
+	info_hex("sysenter_cs", rdmsr(0x174));
+	say("end\n");
+}
+
 const struct scene isa_scenes[] = {
 	{"debugexit", scene_debugexit},
 	{"halt", scene_halt},
@@ -277,6 +366,8 @@ const struct scene isa_scenes[] = {
 	{"reset-cf9", scene_reset_cf9},
 	{"reset-i8042", scene_reset_i8042},
 	{"sse", scene_sse},
+	{"sysregs", scene_sysregs},
 	{"triple", scene_triple},
+	{"vectors", scene_vectors},
 	{NULL, NULL},
 };
