@@ -51,6 +51,14 @@ struct step_state {
 	uint64_t target; /* entry of the handler, or return address, that the instruction goes to; 0: none */
 };
 
+/* Where a vCPU is that lets interrupts in; see debug_letin.c. */
+struct let_in {
+	int dr;	      /* debug register that waits at pc; negative: none is under way */
+	bool passing; /* or a step past that pc, somewhere in a handler */
+	uint64_t pc, rsp;
+	uint16_t cs, ss;
+};
+
 /*
  * An exception queued for the guest, to be delivered when it next runs. Holds while rip and rsp are these. With TF set
  * its delivery would push our TF, and the step would end one instruction into the handler.
@@ -80,6 +88,7 @@ struct arch_vcpu {
 	struct x86_debug_regs debug_regs;
 	struct step_state step;
 	struct given_exception given;
+	struct let_in let_in;
 	bool guest_tf;	   /* the guest's own TF, which KVM hides and drops while we step */
 	bool tf_leaked;	   /* a step was left inside a handler whose frame has our TF: see debug.c */
 	bool break_failed; /* the last breakpoint instruction came as an emulation failure, not as a trap */
@@ -129,6 +138,15 @@ uint64_t x86_hidden_tf(const struct arch_vcpu *a);
 /* Linear address of the handler, and the privilege that INT n needs for it; 0: none. */
 uint64_t x86_vector_entry(struct vcpu *vcpu, unsigned vector, unsigned *dpl);
 struct x86_decoded x86_decode_at(struct vcpu *vcpu, uint64_t pc);
+
+/* debug_letin.c, own thread. */
+/*
+ * Before arming, registers flushed: interrupts are let in at the present pc (begin), or that goes on. Takes a register
+ * of *regs. false: a step has to be armed instead (if !begin, one that is no news).
+ */
+bool x86_let_in_arm(struct vcpu *vcpu, bool begin, struct x86_debug_regs *regs);
+/* Is this its breakpoint? *home: and the vCPU is back; else the same code further down the stack. */
+bool x86_let_in_hit(const struct arch_vcpu *a, uint64_t dr6, uint64_t pc, bool *home);
 
 /* board.c. NULL-safe; main thread, the vCPUs have ended. */
 void board_free(struct vm *vm);
