@@ -82,7 +82,7 @@ static void fill_debug(
 	memset(dbg, 0, sizeof(*dbg));
 	if (a->slots.swbreak)
 		dbg->control |= KVM_GUESTDBG_USE_SW_BP;
-	if (regs->n || a->tf_leaked) {
+	if (regs->n || a->tf_leaked || (a->let_in.armed && a->let_in.trap)) {
 		dbg->control |= KVM_GUESTDBG_USE_HW_BP;
 		memcpy(dbg->arch.debugreg, regs->dr, sizeof(regs->dr));
 		dbg->arch.debugreg[7] = regs->dr7;
@@ -115,11 +115,12 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm 
 	a->fpu_valid = a->ran = false;
 	a->guest_tf = a->regs->rflags & RFLAGS_TF;
 	if (how == VM_ARM_LET_IN || how == VM_ARM_LET_IN_ON) {
-		step = !x86_let_in_arm(vcpu, how == VM_ARM_LET_IN, &regs);
-		refused = step && how == VM_ARM_LET_IN;
+		enum x86_let_in let_in = x86_let_in_arm(vcpu, how == VM_ARM_LET_IN, &regs);
+
+		step = let_in != X86_LET_IN_RUNS;
+		refused = let_in == X86_LET_IN_REFUSED;
 	} else {
-		a->let_in.dr = -1;
-		a->let_in.passing = false;
+		x86_let_in_leave(vcpu);
 	}
 	if (step)
 		x86_step_prepare(vcpu, arch_pc(vcpu), &regs);
@@ -225,8 +226,8 @@ static int cause_db(struct vcpu *vcpu, uint64_t dr6, struct vm_stop *out)
 	int hit = x86_hwbp_hit(&a->slots, &a->debug_regs, dr6, out->pc);
 	bool at_target = a->step.active && a->step.target_dr >= 0 && (dr6 & (1ull << a->step.target_dr)) &&
 			 out->pc == a->step.target;
+	bool back = x86_let_in_ended(vcpu, dr6, out->pc);
 	unsigned len;
-	bool home;
 
 	if (hit >= 0) {
 		const struct hw_slot *s = &a->slots.slot[hit];
@@ -250,9 +251,13 @@ static int cause_db(struct vcpu *vcpu, uint64_t dr6, struct vm_stop *out)
 
 		return ret < 0 ? ret : step_told(a, out);
 	}
-	if (x86_let_in_hit(a, dr6, out->pc, &home)) {
-		out->kind = home ? VM_STOP_STEPPED : VM_STOP_NONE;
-		return !home;
+	if (back) {
+		out->kind = VM_STOP_STEPPED;
+		return 0;
+	}
+	if (x86_let_in_hit(a, dr6, out->pc)) {
+		x86_let_in_goes_on(vcpu);
+		return 1;
 	}
 	if (dr6 & X86_DR6_BS)
 		return stray_step(vcpu, dr6);
