@@ -85,24 +85,31 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t len);
 /* ---- debug, own thread ---- */
 
 /*
- * Write back dirty registers, then the whole KVM_SET_GUEST_DEBUG state. slots == NULL and !step: debugging off.
- * step also holds interrupts off. Order: registers first, the step armed last.
+ * Write back dirty registers, then the whole KVM_SET_GUEST_DEBUG state. slots == NULL and VM_ARM_RUN: debugging off.
+ * Order: registers first, the step armed last. Sets vcpu->stepping: the next instruction's end is one of a step.
+ * 1 for VM_ARM_LET_IN: interrupts cannot be let in at this pc, or none would come in; armed to step instead.
  */
-int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step);
+int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm how);
 
 /*
  * Decode KVM_EXIT_DEBUG. Fills kind (VM_STOP_STEPPED, _SWBREAK, _HWBREAK, _WATCH), pc and addr.
  * Also repairs what a step left in guest-visible state (TF in pushed flags, PSTATE masks).
- * Returns 1 when the exit is no news (a step without progress: run again with the same arming), 0 when *out is
- * filled, -errno on failure.
+ * Returns 1 when the exit is no news (a step without progress, a let-in that goes on: run again with the same arming),
+ * 0 when *out is filled, -errno on failure.
  */
 int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out);
 
 /*
  * Before KVM_RUN, armed to step: true if the step is best made without KVM, and has been; *out is as arch_debug_cause()
- * fills it then.
+ * fills it then, its kind VM_STOP_NONE if that is no news.
  */
 bool arch_step_alone(struct vcpu *vcpu, struct vm_stop *out);
+
+/*
+ * Armed to step, and the instruction was finished by KVM without a debug exit, as accesses to devices are. As
+ * arch_debug_cause().
+ */
+int arch_step_finished(struct vcpu *vcpu, struct vm_stop *out);
 
 /* Give the guest the breakpoint exception that its own instruction at pc asked for. */
 int arch_inject_break(struct vcpu *vcpu);

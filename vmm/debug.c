@@ -15,6 +15,13 @@
 /* A stop that comes this soon after the resume is one of many. */
 #define QUICK_US 300
 
+/*
+ * A range step lets interrupts in after so many steps: some milliseconds where a step costs what it should, so that the
+ * guest's timers keep going, and more than nearly any line of straight code, which thus is stepped without them. Let
+ * in, one interrupt costs some tens of steps at most.
+ */
+#define LET_IN_STEPS 1000
+
 static void set_world_locked(struct vm_debug *d, enum world w)
 {
 	atomic_store_explicit(&d->world, w, memory_order_release);
@@ -202,6 +209,7 @@ static void forget_client_locked(struct vm_debug *d)
 
 		c->pending.kind = VM_STOP_NONE;
 		c->known = c->at_watch = false;
+		c->let_in = LET_IN_NO;
 		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
 		c->action.kind = VM_CONT;
 	}
@@ -241,6 +249,15 @@ void debug_advance_locked(struct vm_debug *d)
 
 /* ---- vCPU side ---- */
 
+/* Still inside of the range: is it time to let interrupts in? Not while a user's breakpoint waits at this pc. */
+static void count_step_locked(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+
+	c->steps = c->let_in == LET_IN_GOING ? 0 : c->steps + 1;
+	c->let_in = c->steps >= LET_IN_STEPS && !breaks_at(d, cpu, pc) ? LET_IN_DUE : LET_IN_NO;
+}
+
 /*
  * Is this stop news? Also moves past stops that are nobody's business: a range step still in range, a breakpoint
  * removed meanwhile, the end of a step past a breakpoint.
@@ -257,12 +274,13 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
 		return;
 	c->known = c->at_watch = false;
-	switch (c->action.kind) {
+	switch (was_solo && c->let_in == LET_IN_GOING ? VM_CONT : c->action.kind) {
 	case VM_STEP_RANGE:
 		if (stop->pc < c->action.lo || stop->pc >= c->action.hi) {
 			record_locked(d, cpu, stop);
 			return;
 		}
+		count_step_locked(d, cpu, stop->pc);
 		break;
 	case VM_STEP:
 		record_locked(d, cpu, stop);
@@ -382,6 +400,21 @@ static void park(struct vm_debug *d, int cpu)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void arm(struct vm_debug *d, int cpu)
+{
+	struct cpu_debug *c = &d->cpu[cpu];
+	enum vm_arm how = c->stepping ? VM_ARM_STEP : VM_ARM_RUN;
+	int ret;
+
+	/* Nobody changes solo while a vCPU runs, as this one does. */
+	if (c->stepping && d->solo != cpu && c->let_in != LET_IN_NO)
+		how = c->let_in == LET_IN_DUE ? VM_ARM_LET_IN : VM_ARM_LET_IN_ON;
+	ret = d->m.arm(d->m.ctx, cpu, c->slots, how);
+	if (how == VM_ARM_LET_IN && ret == 0)
+		c->let_in = LET_IN_GOING;
+	c->rearm = c->stepping; /* every step is armed anew, last of all */
+}
+
 /* The answer to "may I enter the guest": park as often as asked, then load the debug hardware for this run. */
 static bool checkpoint_slow(struct vm_debug *d, int cpu)
 {
@@ -403,9 +436,8 @@ static bool checkpoint_slow(struct vm_debug *d, int cpu)
 			if (d->m.resumed)
 				d->m.resumed(d->m.ctx, cpu);
 		}
-		d->m.arm(d->m.ctx, cpu, c->slots, c->stepping);
-		c->rearm = c->stepping; /* every step is armed anew, last of all */
-		return true;		/* a stop that comes now kicks: the entry returns at once */
+		arm(d, cpu);
+		return true; /* a stop that comes now kicks: the entry returns at once */
 	}
 }
 

@@ -57,6 +57,18 @@ struct vm_action {
 	uint64_t lo, hi; /* VM_STEP_RANGE */
 };
 
+/*
+ * How a vCPU enters the guest. While a range is stepped through, interrupts are held off, but let in from time to time:
+ * the vCPU takes what is pending and runs free, its handlers with it, until it is back where it was. That counts as one
+ * step to vm_debug, which ends with VM_STOP_STEPPED; breakpoints that are hit meanwhile stop as ever.
+ */
+enum vm_arm {
+	VM_ARM_RUN,
+	VM_ARM_STEP,	  /* one instruction, interrupts held off */
+	VM_ARM_LET_IN,	  /* interrupts are let in at the present pc */
+	VM_ARM_LET_IN_ON, /* one is under way and was interrupted by a stop or an exit: it goes on */
+};
+
 enum vm_event_kind {
 	VM_EVENT_STOPPED, /* all vCPUs are parked; cpu/stop say which one and why */
 	VM_EVENT_EXITED,  /* the VM ends; status is the process's exit status */
@@ -111,8 +123,11 @@ struct vm_debug_machine {
 	 */
 	int (*quiesce)(void *ctx, int cpu, struct vm_stop *late);
 
-	/* Own thread, no lock held, about to run: write registers back, load the debug hardware. slots NULL: none. */
-	int (*arm)(void *ctx, int cpu, const struct hw_slots *slots, bool step);
+	/*
+	 * Own thread, no lock held, about to run: write registers back, load the debug hardware. slots NULL: none.
+	 * 0 or -errno; 1 for VM_ARM_LET_IN: not here (the guest masks interrupts, no slot is free, ...): armed to step.
+	 */
+	int (*arm)(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how);
 
 	/* Own thread: a stop of the whole VM ends (not called for steps). May be NULL. */
 	void (*resumed)(void *ctx, int cpu);

@@ -35,6 +35,13 @@ enum call_state {
 	CALL_DONE,
 };
 
+/* Interrupts during a range step: see enum vm_arm. */
+enum let_in {
+	LET_IN_NO,
+	LET_IN_DUE,   /* to be asked for with the next arm */
+	LET_IN_GOING, /* under way: the vCPU may be anywhere in a handler */
+};
+
 /* One vCPU as the debugger sees it. Under the lock, except where the owner is named. */
 struct cpu_debug {
 	enum where where;
@@ -46,8 +53,10 @@ struct cpu_debug {
 	 * resume. Set by a report and by an explicit step; cleared when the vCPU has moved and when its pc is written.
 	 */
 	bool known;
-	bool at_watch;		      /* known, and the access at its pc has hit a watchpoint but is not made yet */
-	bool stepping;		      /* armed to step: a VM_STOP_STEPPED is expected */
+	bool at_watch;	/* known, and the access at its pc has hit a watchpoint but is not made yet */
+	bool stepping;	/* armed to step: a VM_STOP_STEPPED is expected */
+	unsigned steps; /* of range steps since interrupts were let in or it ran free */
+	enum let_in let_in;
 	bool after_stop;	      /* machine.resumed is due */
 	const struct hw_slots *slots; /* to arm with; NULL: none */
 	bool rearm;		      /* own thread's; set by others only while parked */

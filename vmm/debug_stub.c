@@ -103,12 +103,15 @@ int vm_debug_resume(struct vm_debug *d, const struct vm_action *a, size_t n)
 			c->action = a[i];
 			if (a[i].kind == VM_STAY)
 				continue;
+			c->let_in = LET_IN_NO;
 			any = any || c->where == AT_PARKED;
 			recheck_pending_locked(d, i);
-			if (a[i].kind == VM_CONT)
+			if (a[i].kind == VM_CONT) {
 				c->after_stop = true;
-			else
+				c->steps = 0;
+			} else {
 				c->known = true; /* a step executes what is at pc, breakpoint or not */
+			}
 		}
 		d->resumed_us = debug_now_us();
 		d->pause_wanted = !any; /* nothing to run: say so at once */

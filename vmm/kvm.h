@@ -35,7 +35,7 @@ struct vcpu {
 	/* Own thread's: */
 	bool io_pending;  /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
 	bool exit_held;	  /* run->exit_reason came while I/O was being finished and is still to be handled */
-	bool stepping;	  /* armed to step */
+	bool stepping;	  /* armed to step: arch_debug_arm() sets it */
 	bool panicked;	  /* the guest reported a panic in the access that is being handled */
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
 	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */

@@ -207,11 +207,8 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 	}
 	if (ret == 1 || vcpu->exit_held)
 		return;
-	if (stop.kind == VM_STOP_NONE) {
-		arch_regs_fetch(vcpu);
-		stop = (struct vm_stop){.kind = VM_STOP_STEPPED, .pc = arch_pc(vcpu)};
-	}
-	vcpu_trap(vcpu, &stop);
+	if (stop.kind != VM_STOP_NONE || arch_step_finished(vcpu, &stop) == 0)
+		vcpu_trap(vcpu, &stop);
 }
 
 static void vcpu_io_exit(struct vcpu *vcpu)
@@ -288,7 +285,8 @@ static void vcpu_run_once(struct vcpu *vcpu)
 	int ret = 0;
 
 	if (vcpu->stepping && !vcpu->exit_held && arch_step_alone(vcpu, &stop)) {
-		vcpu_trap(vcpu, &stop);
+		if (stop.kind != VM_STOP_NONE)
+			vcpu_trap(vcpu, &stop);
 		return;
 	}
 	if (vcpu->exit_held)

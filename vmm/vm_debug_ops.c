@@ -31,12 +31,9 @@ static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)
 	return finish < 0 ? finish : fetch;
 }
 
-static int ops_arm(void *ctx, int cpu, const struct hw_slots *slots, bool step)
+static int ops_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how)
 {
-	struct vcpu *vcpu = vcpu_of(ctx, cpu);
-
-	vcpu->stepping = step;
-	return arch_debug_arm(vcpu, slots, step);
+	return arch_debug_arm(vcpu_of(ctx, cpu), slots, how);
 }
 
 static void ops_resumed(void *ctx, int cpu)

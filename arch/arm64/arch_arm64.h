@@ -75,11 +75,22 @@ struct step_state {
 	bool done;		   /* and its end was seen: an exit, or the pc that had moved when the vCPU parked */
 	bool exited;		   /* by an exit, so that KVM waits for nothing more */
 	bool by_leaving;	   /* an exclusive sequence: runs until one of the private breakpoints is hit */
+	bool open;		   /* interrupts are not held off: the first step of a let-in */
 	bool given;		   /* an exception was given to the guest: the step has ended at its handler */
 	struct arm64_decoded insn; /* what is at pc */
 	uint64_t pc;		   /* where it began */
 	uint64_t pstate;	   /* the guest's own before it */
 	uint64_t spsr;		   /* ERET: the guest's own SPSR_EL1 */
+};
+
+/* Interrupts let in during a range step; see debug_letin.c. */
+struct let_in {
+	bool armed;	 /* the last arm was for it */
+	bool entered;	 /* an interrupt came in, its return is waited for */
+	bool passing;	 /* by a step past that pc, somewhere in a handler */
+	uint64_t pc;	 /* where it returns to */
+	uint64_t sp;	 /* which it has then */
+	uint64_t pstate; /* and the exception level */
 };
 
 /* The guest's own debug registers, which KVM keeps aside while ours are loaded. */
@@ -111,6 +122,7 @@ struct arch_vcpu {
 	struct arm64_debug_regs debug_regs;
 	struct guest_debug guest;
 	struct step_state step;
+	struct let_in let_in;
 	uint64_t kvm_pstate; /* PSTATE as KVM has it, as of the last read or write */
 	bool masked;	     /* and its I, F and SS are a step's; the guest's own are in core[CORE_PSTATE] */
 	bool mmu_stale;	     /* a step may have changed translation registers */
@@ -172,8 +184,11 @@ unsigned gic_spi(unsigned n);
 int arm64_pc_fetch(struct vcpu *vcpu);
 /* core[CORE_PSTATE]: what KVM has, with these bits of PSTATE_HELD. */
 void arm64_show_pstate(struct arch_vcpu *a, uint64_t own);
-/* Before arming a step: fills vcpu->arch->step from the instruction at pc, may take registers of *regs. */
-int arm64_step_prepare(struct vcpu *vcpu, struct arm64_debug_regs *regs);
+/*
+ * Before arming a step: fills vcpu->arch->step from the instruction at pc, may take registers of *regs. open:
+ * interrupts are to be let in, which step.open says if this instruction allows it.
+ */
+int arm64_step_prepare(struct vcpu *vcpu, struct arm64_debug_regs *regs, bool open);
 /* The step has ended at core[CORE_PC], or is given up there: takes back what it left in guest-visible state. */
 int arm64_step_finish(struct vcpu *vcpu);
 /*
@@ -181,6 +196,17 @@ int arm64_step_finish(struct vcpu *vcpu);
  * will be, far NULL or what FAR_EL1 will be. A step under way ends with it, at the handler.
  */
 int arm64_give_exception(struct vcpu *vcpu, uint64_t esr, const uint64_t *far);
+
+/* ---- debug_letin.c, own thread ---- */
+/* Before arming: may an interrupt come in at the present pc, and its return be waited for? Refetches what is stale. */
+bool arm64_let_in_open(struct vcpu *vcpu, const struct arm64_debug_regs *regs);
+/*
+ * The open step has ended: true if in an interrupt's vector, which is then as the guest expects it; its return is
+ * waited for from now on. -errno.
+ */
+int arm64_let_in_entered(struct vcpu *vcpu);
+/* Is the vCPU, whose pc is where it was to return to, back? 1 or 0, or -errno. */
+int arm64_let_in_home(struct vcpu *vcpu);
 
 /* ---- debug.c, own thread ---- */
 int arm64_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
@@ -210,6 +236,8 @@ int arm64_guest_debug_merge(struct vcpu *vcpu, struct arm64_debug_regs *regs, bo
 int arm64_guest_debug_hit(struct vcpu *vcpu, int owner, unsigned ec_low, uint64_t iss, const uint64_t *far);
 int arm64_guest_debug_returned(struct vcpu *vcpu);
 int arm64_guest_debug_stepped(struct vcpu *vcpu);
+/* Reads the guest's debug registers if it may have changed them: does it step, or handle an exception of its own? */
+bool arm64_guest_debug_busy(struct vcpu *vcpu);
 /* In a debugger's step: does an ERET to here load PSTATE.SS; and its own step after an instruction with that. */
 bool arm64_guest_debug_takes_ss(struct vcpu *vcpu);
 int arm64_guest_debug_step_due(struct vcpu *vcpu);

@@ -51,7 +51,8 @@ static void fill_debug(
 static int flush(struct vcpu *vcpu, bool step)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	uint64_t wanted = a->core[CORE_PSTATE] | (step ? PSTATE_I | PSTATE_F : 0);
+	bool held = step && !a->step.open;
+	uint64_t wanted = a->core[CORE_PSTATE] | (held ? PSTATE_I | PSTATE_F : 0);
 	int ret;
 
 	a->dirty &= ~(1ull << CORE_PSTATE);
@@ -64,7 +65,7 @@ static int flush(struct vcpu *vcpu, bool step)
 	if (ret < 0)
 		return ret;
 	a->kvm_pstate = wanted;
-	a->masked = step;
+	a->masked = held;
 	return 0;
 }
 
@@ -76,7 +77,30 @@ int arm64_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 	return 0;
 }
 
-int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
+/* The let-in's part of an arm. Returns whether this one is for a step, *open if for one that lets interrupts in. */
+static bool plan_let_in(struct vcpu *vcpu, struct arm64_debug_regs *regs, enum vm_arm how, bool *open)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	struct let_in *l = &a->let_in;
+
+	*open = l->passing = false;
+	l->armed = how == VM_ARM_LET_IN || how == VM_ARM_LET_IN_ON;
+	if (!l->armed)
+		return how == VM_ARM_STEP;
+	if (how == VM_ARM_LET_IN)
+		l->entered = false;
+	if (!l->entered) {
+		*open = arm64_let_in_open(vcpu, regs);
+		return true;
+	}
+	l->passing = a->core[CORE_PC] == l->pc && arm64_let_in_home(vcpu) != 1;
+	if (!l->passing)
+		(void)arm64_hwbp_add_private(
+			regs, l->pc); /* there was room when it began, and the slots are the same */
+	return l->passing;
+}
+
+int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm how)
 {
 	static const struct hw_slots no_slots;
 	static const struct kvm_guest_debug off;
@@ -86,17 +110,20 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 	bool given = a->step.given;
 	struct arm64_debug_regs *regs = &a->debug_regs;
 	struct kvm_guest_debug dbg;
+	bool step, open;
 	int ret;
 
 	a->slots = slots ? *slots : no_slots;
 	ret = encode(vcpu->vm, &a->slots, regs);
-	a->step.active = false;
+	step = plan_let_in(vcpu, regs, how, &open);
+	vcpu->stepping = step;
+	a->step.active = a->step.open = false;
 	if (ret == 0 && (step || a->slots.swbreak || regs->nb || regs->nw))
 		ret = arm64_guest_debug_merge(vcpu, regs, step);
 	if (ret == 0 && step && given) /* it has ended already, which arch_step_alone() has yet to say */
 		a->step = (struct step_state){.active = true, .done = true, .exited = true, .given = true};
 	else if (ret == 0 && step)
-		ret = arm64_step_prepare(vcpu, regs);
+		ret = arm64_step_prepare(vcpu, regs, open);
 	if (ret == 0)
 		ret = flush(vcpu, step);
 	if (ret < 0)
@@ -109,10 +136,37 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 		ret = arm64_set_guest_debug(vcpu, &off);
 	if (ret == 0 && memcmp(&dbg, &a->armed, sizeof(dbg)) != 0)
 		ret = arm64_set_guest_debug(vcpu, &dbg);
-	return ret;
+	return ret < 0 ? ret : how == VM_ARM_LET_IN && !a->step.open;
 }
 
 /* ---- exits ---- */
+
+/*
+ * An exit that ends a step. No news is one that interrupts have come in by, and one past a handler's copy of the place
+ * that they return to.
+ */
+static int step_made(struct vcpu *vcpu, struct vm_stop *out)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	int ret = a->step.open ? arm64_let_in_entered(vcpu) : 0;
+
+	a->step.exited = true;
+	if (ret != 0)
+		return ret;
+	ret = arm64_step_finish(vcpu);
+	out->kind = a->let_in.passing ? VM_STOP_NONE : VM_STOP_STEPPED;
+	out->pc = a->core[CORE_PC];
+	return ret < 0 ? ret : a->let_in.passing;
+}
+
+/* The same code further down the stack is not where it began. */
+static int let_in_returned(struct vcpu *vcpu, struct vm_stop *out)
+{
+	int home = arm64_let_in_home(vcpu);
+
+	out->kind = home == 1 ? VM_STOP_STEPPED : VM_STOP_NONE;
+	return home < 0 ? home : !home;
+}
 
 static int cause_break(struct vcpu *vcpu, struct vm_stop *out)
 {
@@ -120,13 +174,12 @@ static int cause_break(struct vcpu *vcpu, struct vm_stop *out)
 	int hit = arm64_hwbp_hit_break(&a->debug_regs, out->pc);
 	int owner = hit < 0 ? -1 : a->debug_regs.bowner[hit];
 
+	if (owner == ARM64_DBG_PRIVATE && !a->step.active && a->let_in.armed && out->pc == a->let_in.pc)
+		return let_in_returned(vcpu, out);
 	if (owner == ARM64_DBG_PRIVATE && !a->step.active)
 		return arm64_guest_debug_returned(vcpu);
-	if (owner == ARM64_DBG_PRIVATE) {
-		out->kind = VM_STOP_STEPPED;
-		a->step.exited = true;
-		return arm64_step_finish(vcpu);
-	}
+	if (owner == ARM64_DBG_PRIVATE)
+		return step_made(vcpu, out);
 	if (owner < 0 || owner & ARM64_DBG_GUEST)
 		return arm64_guest_debug_hit(vcpu, owner, ESR_EC_BREAK_LOW, ESR_ISS_DEBUG, NULL);
 	out->kind = VM_STOP_HWBREAK;
@@ -154,17 +207,12 @@ static int cause_watch(struct vcpu *vcpu, uint64_t hsr, uint64_t far, struct vm_
 static int cause_step(struct vcpu *vcpu, struct vm_stop *out)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	int ret;
 
 	if (a->guest.stepping)
 		return arm64_guest_debug_stepped(vcpu);
 	if (!a->step.active || a->step.done)
 		return 1;
-	out->kind = VM_STOP_STEPPED;
-	a->step.exited = true;
-	ret = arm64_step_finish(vcpu);
-	out->pc = a->core[CORE_PC];
-	return ret;
+	return step_made(vcpu, out);
 }
 
 /*
@@ -229,9 +277,24 @@ int arch_regs_fetch(struct vcpu *vcpu)
 	a->kvm_pstate = a->core[CORE_PSTATE];
 	a->core[CORE_PSTATE] = own;
 	show_own_pstate(a);
-	if (a->masked && a->step.active && !a->step.done)
+	if ((!a->masked && !a->step.open) || !a->step.active || a->step.done)
+		return 0;
+	ret = a->step.open ? arm64_let_in_entered(vcpu) : 0;
+	if (ret == 0)
 		ret = arm64_step_finish(vcpu);
-	return ret;
+	return ret < 0 ? ret : 0;
+}
+
+int arch_step_finished(struct vcpu *vcpu, struct vm_stop *out)
+{
+	struct arch_vcpu *a = vcpu->arch;
+	int ret = arch_regs_fetch(vcpu);
+	bool news = !a->let_in.passing && !(a->let_in.armed && a->let_in.entered);
+
+	memset(out, 0, sizeof(*out));
+	out->kind = news ? VM_STOP_STEPPED : VM_STOP_NONE;
+	out->pc = a->core[CORE_PC];
+	return ret < 0 ? ret : !news;
 }
 
 /* ---- what fits, what traps ---- */

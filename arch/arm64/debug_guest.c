@@ -151,6 +151,15 @@ int arm64_guest_debug_returned(struct vcpu *vcpu)
 	return ret < 0 ? ret : rearm(vcpu);
 }
 
+bool arm64_guest_debug_busy(struct vcpu *vcpu)
+{
+	struct guest_debug *g = &vcpu->arch->guest;
+
+	if (g->stale && fetch(vcpu) == 0)
+		g->stale = false;
+	return g->stale || g->returning || g->stepping || (g->mdscr & MDSCR_SS);
+}
+
 bool arm64_guest_debug_takes_ss(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;

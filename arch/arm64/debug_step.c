@@ -92,7 +92,7 @@ static void run_past_exclusive(struct vcpu *vcpu, struct arm64_debug_regs *regs)
 	st->by_leaving = true;
 }
 
-int arm64_step_prepare(struct vcpu *vcpu, struct arm64_debug_regs *regs)
+int arm64_step_prepare(struct vcpu *vcpu, struct arm64_debug_regs *regs, bool open)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	struct step_state *st = &a->step;
@@ -110,6 +110,10 @@ int arm64_step_prepare(struct vcpu *vcpu, struct arm64_debug_regs *regs)
 	if (ret < 0 || (st->pstate & PSTATE_NRW) || read_insn(vcpu, st->pc, &insn) < 0)
 		return ret;
 	st->insn = arm64_decode(insn, st->pc);
+	/* WFI would wait; ERET is a handler's. */
+	st->open = open && st->insn.insn != ARM64_WFX && st->insn.insn != ARM64_ERET;
+	if (st->open)
+		return 0;
 	if (st->insn.insn == ARM64_LOAD_EXCLUSIVE) {
 		run_past_exclusive(vcpu, regs);
 	} else if (st->insn.insn == ARM64_ERET && !at_el0(st->pstate)) {
@@ -166,7 +170,7 @@ bool arch_step_alone(struct vcpu *vcpu, struct vm_stop *out)
 	struct arch_vcpu *a = vcpu->arch;
 	struct step_state *st = &a->step;
 
-	if (!st->active)
+	if (!st->active || st->open)
 		return false;
 	if (!st->given) {
 		if (st->done || a->core[CORE_PC] != st->pc || a->mp_state == KVM_MP_STATE_STOPPED ||
@@ -178,7 +182,7 @@ bool arch_step_alone(struct vcpu *vcpu, struct vm_stop *out)
 	}
 	st->given = false;
 	memset(out, 0, sizeof(*out));
-	out->kind = VM_STOP_STEPPED;
+	out->kind = a->let_in.passing ? VM_STOP_NONE : VM_STOP_STEPPED;
 	out->pc = a->core[CORE_PC];
 	return true;
 }
@@ -216,7 +220,8 @@ int arm64_step_finish(struct vcpu *vcpu)
 	bool moved = a->core[CORE_PC] != st->pc;
 	bool entered = moved && entered_exception(vcpu);
 	bool returned = st->insn.insn == ARM64_ERET && !at_el0(st->pstate) && !entered;
-	uint64_t own = st->pstate;
+	/* Nothing is held in an open step but SS. */
+	uint64_t own = st->open ? (a->kvm_pstate & ~PSTATE_SS) | (st->pstate & PSTATE_SS) : st->pstate;
 	int ret = 0;
 
 	st->done = true;

@@ -26,6 +26,9 @@ struct vm;
 struct vcpu;
 struct board;
 
+/* What a saved frame of an interrupt says of RF; see debug_letin.c. */
+enum x86_frames { X86_FRAMES_UNKNOWN, X86_FRAMES_PLAIN, X86_FRAMES_WITH_RF };
+
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
 	struct board *board;	 /* board.c's own: the devices */
@@ -39,6 +42,7 @@ struct arch_vm {
 	unsigned phys_bits;
 	uint64_t sync_regs;	 /* sets that KVM_RUN hands over (KVM_SYNC_X86_*) */
 	bool block_irq;		 /* KVM_GUESTDBG_BLOCKIRQ is there */
+	_Atomic(enum x86_frames) irq_frames;
 };
 
 /* One armed step; see debug_step.c. */
@@ -54,6 +58,19 @@ struct step_state {
 	unsigned stalls; /* exits without progress since the arm */
 	int target_dr;	 /* debug register that waits at `target`; negative: none */
 	uint64_t target; /* entry of the handler, or return address, that the instruction goes to; 0: none */
+};
+
+/* Where a vCPU is that lets interrupts in, and what it waits for. */
+struct let_in {
+	bool armed;    /* the last arm was for it */
+	bool at_entry; /* the handler's first instruction */
+	bool trap;     /* the trap behind home, by TF in the frame; else the handler's return to home */
+	bool passing;  /* a step: past the same code further down the stack */
+	int dr;	       /* debug register that is armed at `wait`; negative: none */
+	uint64_t wait, home;
+	uint64_t rip, rsp; /* at home */
+	uint16_t cs, ss;
+	uint64_t flags_at; /* in the frame */
 };
 
 /*
@@ -85,6 +102,7 @@ struct arch_vcpu {
 	struct x86_debug_regs debug_regs;
 	struct step_state step;
 	struct given_exception given;
+	struct let_in let_in;
 	bool guest_tf;	   /* the guest's own TF, which KVM hides and drops while we step */
 	bool tf_leaked;	   /* a step was left inside a handler whose frame has our TF: see debug.c */
 	bool break_failed; /* the last breakpoint instruction came as an emulation failure, not as a trap */
@@ -148,6 +166,26 @@ uint64_t x86_hidden_tf(const struct arch_vcpu *a);
 /* Linear address of the handler, and the privilege that INT n needs for it; 0: none. */
 uint64_t x86_vector_entry(struct vcpu *vcpu, unsigned vector, unsigned *dpl);
 struct x86_decoded x86_decode_at(struct vcpu *vcpu, uint64_t pc);
+
+/* Where a stack pointer points, and the size of what an interrupt's frame consists of. */
+uint64_t x86_stack_address(const struct arch_vcpu *a, uint64_t rsp);
+unsigned x86_frame_word(const struct arch_vcpu *a);
+
+/* debug_letin.c, own thread. */
+enum x86_let_in {
+	X86_LET_IN_RUNS,    /* to be armed to run */
+	X86_LET_IN_PASSES,  /* by a step that is no news */
+	X86_LET_IN_NONE,    /* nothing is pending: a step */
+	X86_LET_IN_REFUSED, /* not here: a step */
+};
+/* Before arming, registers flushed: begin anew at the present pc, or go on. May take a register of *regs. */
+enum x86_let_in x86_let_in_arm(struct vcpu *vcpu, bool anew, struct x86_debug_regs *regs);
+void x86_let_in_leave(struct vcpu *vcpu); /* the next arm is none of its own */
+/* A debug exit: is the vCPU back? Else: was it met on its way, so that it goes on? */
+bool x86_let_in_ended(struct vcpu *vcpu, uint64_t dr6, uint64_t pc);
+bool x86_let_in_hit(const struct arch_vcpu *a, uint64_t dr6, uint64_t pc);
+void x86_let_in_goes_on(struct vcpu *vcpu);
+void x86_let_in_parks(struct vcpu *vcpu); /* memory and registers become the guest's own */
 
 /* board.c. NULL-safe; main thread, the vCPUs have ended. */
 void board_free(struct vm *vm);

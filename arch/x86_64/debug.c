@@ -74,16 +74,39 @@ static bool step_persists(void)
 	return host && host->step_persists && host->swbreak == HOST_SWBREAK_EMUL_FAILS;
 }
 
-int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
+/* The state that KVM_SET_GUEST_DEBUG is to have. */
+static void fill_debug(
+	const struct vcpu *vcpu, const struct x86_debug_regs *regs, bool step, struct kvm_guest_debug *dbg)
+{
+	const struct arch_vcpu *a = vcpu->arch;
+
+	memset(dbg, 0, sizeof(*dbg));
+	if (a->slots.swbreak)
+		dbg->control |= KVM_GUESTDBG_USE_SW_BP;
+	if (regs->n || a->tf_leaked || (a->let_in.armed && a->let_in.trap)) {
+		dbg->control |= KVM_GUESTDBG_USE_HW_BP;
+		memcpy(dbg->arch.debugreg, regs->dr, sizeof(regs->dr));
+		dbg->arch.debugreg[7] = regs->dr7;
+	}
+	if (step && !a->step.by_target)
+		dbg->control |= KVM_GUESTDBG_SINGLESTEP;
+	if (step && vcpu->vm->arch->block_irq)
+		dbg->control |= KVM_GUESTDBG_BLOCKIRQ;
+	if (dbg->control)
+		dbg->control |= KVM_GUESTDBG_ENABLE;
+}
+
+int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm how)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	bool was_stepping = a->step.active, changed = a->regs_dirty;
+	bool step = how == VM_ARM_STEP, refused = false;
 	struct kvm_guest_debug dbg;
 	struct x86_debug_regs regs;
 	int ret = copy_slots(a, slots, &regs);
 
 	if (ret == 0)
-		ret = wake_if_halted(vcpu, step);
+		ret = wake_if_halted(vcpu, step || how == VM_ARM_LET_IN);
 	if (ret == 0 && !changed)
 		a->regs->rflags |= x86_hidden_tf(a);
 	if (ret == 0)
@@ -92,28 +115,23 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 		return ret;
 	a->fpu_valid = a->ran = false;
 	a->guest_tf = a->regs->rflags & RFLAGS_TF;
+	if (how == VM_ARM_LET_IN || how == VM_ARM_LET_IN_ON) {
+		enum x86_let_in let_in = x86_let_in_arm(vcpu, how == VM_ARM_LET_IN, &regs);
+
+		step = let_in != X86_LET_IN_RUNS;
+		refused = let_in == X86_LET_IN_REFUSED;
+	} else {
+		x86_let_in_leave(vcpu);
+	}
 	if (step)
 		x86_step_prepare(vcpu, arch_pc(vcpu), &regs);
 	else
 		a->step.active = false;
-
-	memset(&dbg, 0, sizeof(dbg));
-	if (a->slots.swbreak)
-		dbg.control |= KVM_GUESTDBG_USE_SW_BP;
-	if (regs.n || a->tf_leaked) {
-		dbg.control |= KVM_GUESTDBG_USE_HW_BP;
-		memcpy(dbg.arch.debugreg, regs.dr, sizeof(regs.dr));
-		dbg.arch.debugreg[7] = regs.dr7;
-	}
-	if (step && !a->step.by_target)
-		dbg.control |= KVM_GUESTDBG_SINGLESTEP;
-	if (step && vcpu->vm->arch->block_irq)
-		dbg.control |= KVM_GUESTDBG_BLOCKIRQ;
-	if (dbg.control)
-		dbg.control |= KVM_GUESTDBG_ENABLE;
+	vcpu->stepping = step;
+	fill_debug(vcpu, &regs, step, &dbg);
 	a->debug_regs = regs;
 	if (!memcmp(&dbg, &a->armed, sizeof(dbg)) && (!step || (!changed && step_persists())))
-		return 0;
+		return refused;
 	ret = set_guest_debug(vcpu, &dbg, 0);
 	if (ret < 0)
 		return ret;
@@ -123,7 +141,7 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, bool step)
 		a->regs_dirty = true;
 		ret = x86_regs_flush(vcpu);
 	}
-	return ret;
+	return ret < 0 ? ret : refused;
 }
 
 /* A #DB that is the guest's own: KVM does not fill DR6 for an exception injected this way. */
@@ -137,6 +155,13 @@ static int give_db(struct vcpu *vcpu, uint64_t dr6)
 	if (ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &d) < 0)
 		return -errno;
 	return set_guest_debug(vcpu, &vcpu->arch->armed, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB);
+}
+
+/* One past a handler's copy of the place that a let-in is to come back to is nobody's news. */
+static int step_told(const struct arch_vcpu *a, struct vm_stop *out)
+{
+	out->kind = a->let_in.passing ? VM_STOP_NONE : VM_STOP_STEPPED;
+	return a->let_in.passing;
 }
 
 static int step_ended(struct vcpu *vcpu, uint64_t pc)
@@ -202,6 +227,7 @@ static int cause_db(struct vcpu *vcpu, uint64_t dr6, struct vm_stop *out)
 	int hit = x86_hwbp_hit(&a->slots, &a->debug_regs, dr6, out->pc);
 	bool at_target = a->step.active && a->step.target_dr >= 0 && (dr6 & (1ull << a->step.target_dr)) &&
 			 out->pc == a->step.target;
+	bool back = x86_let_in_ended(vcpu, dr6, out->pc);
 	unsigned len;
 
 	if (hit >= 0) {
@@ -222,8 +248,17 @@ static int cause_db(struct vcpu *vcpu, uint64_t dr6, struct vm_stop *out)
 	if (a->step.active && (at_target || (dr6 & X86_DR6_BS) || !(dr6 & X86_DR6_HITS))) {
 		if (!at_target && stalled(a))
 			return 1; /* the next arm, a step's own, goes on counting */
+		int ret = step_ended(vcpu, out->pc);
+
+		return ret < 0 ? ret : step_told(a, out);
+	}
+	if (back) {
 		out->kind = VM_STOP_STEPPED;
-		return step_ended(vcpu, out->pc);
+		return 0;
+	}
+	if (x86_let_in_hit(a, dr6, out->pc)) {
+		x86_let_in_goes_on(vcpu);
+		return 1;
 	}
 	if (dr6 & X86_DR6_BS)
 		return stray_step(vcpu, dr6);
@@ -274,9 +309,20 @@ bool arch_step_alone(struct vcpu *vcpu, struct vm_stop *out)
 	a->regs_dirty = true;
 	a->ran = true;
 	memset(out, 0, sizeof(*out));
-	out->kind = VM_STOP_STEPPED;
 	out->pc = arch_pc(vcpu);
-	return step_ended(vcpu, out->pc) == 0;
+	if (step_ended(vcpu, out->pc) < 0)
+		return false;
+	step_told(a, out);
+	return true;
+}
+
+int arch_step_finished(struct vcpu *vcpu, struct vm_stop *out)
+{
+	int ret = arch_regs_fetch(vcpu);
+
+	memset(out, 0, sizeof(*out));
+	out->pc = arch_pc(vcpu);
+	return ret < 0 ? ret : step_told(vcpu->arch, out);
 }
 
 void x86_given(struct vcpu *vcpu, unsigned vector, bool error_code)

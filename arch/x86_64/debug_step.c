@@ -26,7 +26,7 @@
 #define GATE_DPL_SHIFT 45
 #define GATE_IS_32     (1ull << 43)
 
-static uint64_t stack_address(const struct arch_vcpu *a, uint64_t rsp)
+uint64_t x86_stack_address(const struct arch_vcpu *a, uint64_t rsp)
 {
 	if (x86_is_64bit(a->sregs))
 		return rsp;
@@ -36,7 +36,7 @@ static uint64_t stack_address(const struct arch_vcpu *a, uint64_t rsp)
 /* A saved RFLAGS image at `off` bytes above the stack pointer: only its low 16 bits matter here. */
 static bool image_tf(struct vcpu *vcpu, unsigned off)
 {
-	uint64_t addr = stack_address(vcpu->arch, vcpu->arch->regs->rsp + off);
+	uint64_t addr = x86_stack_address(vcpu->arch, vcpu->arch->regs->rsp + off);
 	uint16_t flags;
 
 	return x86_linear_read(vcpu, addr, &flags, sizeof(flags)) == sizeof(flags) && (flags & RFLAGS_TF);
@@ -44,7 +44,7 @@ static bool image_tf(struct vcpu *vcpu, unsigned off)
 
 static void set_image_tf(struct vcpu *vcpu, unsigned off, bool tf)
 {
-	uint64_t addr = stack_address(vcpu->arch, vcpu->arch->regs->rsp + off);
+	uint64_t addr = x86_stack_address(vcpu->arch, vcpu->arch->regs->rsp + off);
 	uint16_t flags;
 
 	if (x86_linear_read(vcpu, addr, &flags, sizeof(flags)) != sizeof(flags) || !(flags & RFLAGS_TF) == !tf)
@@ -187,7 +187,7 @@ void x86_step_prepare(struct vcpu *vcpu, uint64_t pc, struct x86_debug_regs *reg
 }
 
 /* The frame is instruction pointer, code segment, flags, under an error code where there is one: words of this size. */
-static unsigned frame_word(const struct arch_vcpu *a)
+unsigned x86_frame_word(const struct arch_vcpu *a)
 {
 	if (a->sregs->efer & X86_EFER_LMA)
 		return 8;
@@ -208,13 +208,13 @@ bool x86_step_entered(const struct arch_vcpu *a, uint64_t pc)
 static void repair_fault_frame(struct vcpu *vcpu, uint64_t pc)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	unsigned word = frame_word(a);
+	unsigned word = x86_frame_word(a);
 	uint8_t stack[FRAME_SEARCH * 8];
 	size_t n;
 
 	if (pc - a->step.before.rip <= X86_INSN_MAX || a->guest_tf)
 		return;
-	n = x86_linear_read(vcpu, stack_address(a, a->regs->rsp), stack, FRAME_SEARCH * word);
+	n = x86_linear_read(vcpu, x86_stack_address(a, a->regs->rsp), stack, FRAME_SEARCH * word);
 	for (size_t at = 0; at + 3 * word <= n; at += word) {
 		uint64_t ip = 0, cs = 0;
 
@@ -248,7 +248,7 @@ void x86_step_repair(struct vcpu *vcpu, uint64_t pc)
 		break;
 	case X86_INSN_INT:
 		if (at_handler)
-			set_image_tf(vcpu, frame_word(a) * (st->error_code ? 3 : 2), a->guest_tf);
+			set_image_tf(vcpu, x86_frame_word(a) * (st->error_code ? 3 : 2), a->guest_tf);
 		break;
 	case X86_INSN_IRET:
 		a->tf_leaked = false;

@@ -334,6 +334,7 @@ int arch_regs_fetch(struct vcpu *vcpu)
 		ret = x86_regs_reload(vcpu);
 	if (ret < 0)
 		return ret;
+	x86_let_in_parks(vcpu);
 	if (step_abandoned(vcpu))
 		a->tf_leaked = true;
 	a->regs->rflags |= x86_hidden_tf(a);

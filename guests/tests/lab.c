@@ -14,9 +14,24 @@ volatile unsigned long stop;		/* set by the debugger: the scene ends */
 volatile unsigned online = 1, finished, go;
 unsigned char pages[3 * 4096] __attribute__((aligned(4096))); /* byte i is i * 7, folded */
 
+volatile unsigned long deep; /* turns of wait_loop() in interrupts */
+volatile unsigned long hold; /* set by the debugger: interrupts do not come to their end */
+static int deeper;
+
+/* Waits until *count is n, and counts its turns. */
+noinline static void wait_loop(volatile unsigned long *count, unsigned long n, volatile unsigned long *turned)
+{
+	for (; *count < n; (*turned)++) /* one line to a debugger */
+		;
+}
+
 void tick(unsigned cpu)
 {
 	ticks[cpu]++;
+	if (deeper)
+		wait_loop(&deep, deep + 3, &deep);
+	while (hold)
+		;
 }
 
 void say(const char *text)
@@ -194,6 +209,36 @@ static void scene_ticks(unsigned long hz, unsigned long m)
 	say(ticks[0] ? "ticked\n" : "no tick\n");
 }
 
+/*
+ * waits,HZ,N: a loop that only N interrupts end, and the interrupts run the same code; idles,HZ,N: the same asleep
+ */
+
+noinline static void waited(void)
+{
+	isa_interrupts_off();
+}
+
+static void scene_waits(unsigned long hz, unsigned long n)
+{
+	deeper = 1;
+	platform_timer_start((unsigned)hz);
+	isa_interrupts_on();
+	wait_loop(&ticks[0], n, &turns);
+	waited();
+	say(deep >= 3 * n ? "waited\n" : "not so deep\n");
+}
+
+static void scene_idles(unsigned long hz, unsigned long n)
+{
+	platform_timer_start((unsigned)hz);
+	while (ticks[0] < n) {
+		platform_wait();
+		turns++;
+	}
+	waited();
+	say("waited\n");
+}
+
 /* ---- spin: busy until the debugger sets stop; spin,CPUS on all of them ---- */
 
 noinline static void spin_loop(volatile unsigned long *count)
@@ -286,11 +331,13 @@ static const struct scene scenes[] = {
 	{"echo", scene_echo},
 	{"flood", scene_flood},
 	{"idle", scene_idle},
+	{"idles", scene_idles},
 	{"off", scene_off},
 	{"smp", scene_smp},
 	{"spin", scene_spin},
 	{"sum", scene_sum},
 	{"ticks", scene_ticks},
+	{"waits", scene_waits},
 	{NULL, NULL},
 };
 

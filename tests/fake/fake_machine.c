@@ -70,6 +70,11 @@ static const struct hw_slot *slot_hit(const struct fake_cpu *c, enum hw_kind kin
 	return NULL;
 }
 
+static bool let_in(const struct fake_cpu *c)
+{
+	return c->how == VM_ARM_LET_IN || c->how == VM_ARM_LET_IN_ON;
+}
+
 /* One instruction. Returns whether *stop was filled. */
 static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 {
@@ -79,6 +84,18 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 	uint8_t op = __atomic_load_n(ram_byte(c->m, pc), __ATOMIC_RELAXED);
 
 	*stop = (struct vm_stop){.kind = VM_STOP_NONE, .pc = pc};
+	if (!c->in_handler && c->how != VM_ARM_STEP && !c->closed && atomic_load(&c->irqs) > 0) {
+		atomic_fetch_sub(&c->irqs, 1);
+		c->in_handler = true;
+		c->irq_pc = pc;
+		c->irq_ret = c->ret;
+		c->pc = FAKE_HANDLER;
+		return false;
+	}
+	if (let_in(c) && pc == c->home && !c->in_handler) {
+		stop->kind = VM_STOP_STEPPED;
+		return true;
+	}
 	if (slot_hit(c, HW_EXEC, pc)) {
 		stop->kind = VM_STOP_HWBREAK;
 		return true;
@@ -87,7 +104,7 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		stop->kind = VM_STOP_SWBREAK;
 		return true;
 	}
-	if (op == OP_WAIT && !c->step) {
+	if (op == OP_WAIT && c->how != VM_ARM_STEP) {
 		while (!atomic_load(&c->kicked))
 			sched_yield();
 		return false;
@@ -107,10 +124,14 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		c->pc = FAKE_SHARED;
 	} else if (op == OP_RET) {
 		c->pc = c->ret;
-	} else if (op == OP_JUMP) {
+	} else if (op == OP_IRET) {
+		c->pc = c->irq_pc;
+		c->ret = c->irq_ret;
+		c->in_handler = false;
+	} else if (op == OP_JUMP || (op == OP_UNTIL && c->ran[FAKE_HANDLER + 7] < c->enough)) {
 		c->pc = FAKE_CODE(c->id);
 	}
-	if (c->step)
+	if (c->how == VM_ARM_STEP)
 		stop->kind = VM_STOP_STEPPED;
 	if (watched)
 		stop->kind = VM_STOP_WATCH;
@@ -169,15 +190,22 @@ static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
 	return 0;
 }
 
-static int op_arm(void *ctx, int cpu, const struct hw_slots *slots, bool step)
+static int op_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how)
 {
-	struct fake_machine *m = ctx;
+	struct fake_cpu *c = &((struct fake_machine *)ctx)->cpu[cpu];
+	bool refused = how == VM_ARM_LET_IN && c->closed;
 
-	m->cpu[cpu].slots = slots;
-	m->cpu[cpu].step = step;
-	m->cpu[cpu].arms++;
-	delay(&m->cpu[cpu]);
-	return 0;
+	c->slots = slots;
+	c->how = refused ? VM_ARM_STEP : how;
+	c->arms++;
+	if (c->how == VM_ARM_LET_IN) {
+		c->let_ins++;
+		c->home = c->pc;
+		if (c->timer)
+			atomic_store(&c->irqs, 1);
+	}
+	delay(c);
+	return refused;
 }
 
 static void op_resumed(void *ctx, int cpu)
@@ -323,6 +351,9 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 	m->hw_slots = 4;
 	memset(&m->ram[FAKE_SHARED], OP_WORK, 8);
 	m->ram[FAKE_SHARED + 7] = OP_RET;
+	memset(&m->ram[FAKE_HANDLER], OP_WORK, 8);
+	m->ram[FAKE_HANDLER + 3] = OP_CALL;
+	m->ram[FAKE_HANDLER + 7] = OP_IRET;
 	for (int i = 0; i < ncpus; i++) {
 		struct fake_cpu *c = &m->cpu[i];
 

@@ -17,6 +17,7 @@
 #define FAKE_CODE(cpu) (0x1000u * ((unsigned)(cpu) + 1)) /* its loop, LOOP_LEN bytes, the last jumps back */
 #define FAKE_LOOP_LEN  16
 #define FAKE_SHARED    0xe000u		     /* a routine that every loop calls: OP_WORK bytes, ends with OP_RET */
+#define FAKE_HANDLER   0xd000u		     /* of interrupts: calls FAKE_SHARED, ends with OP_IRET */
 #define FAKE_DATA      0xf000u		     /* a byte that OP_WRITE writes */
 #define FAKE_HIGH      0xffff800000000000ull /* RAM again, as the guest's tables map it */
 #define FAKE_LAYOUT    0xffffffff80000000ull /* RAM again, as only the image's headers know it */
@@ -25,10 +26,12 @@ enum fake_op {
 	OP_WORK = 0x90,
 	OP_CALL = 0xe8, /* to FAKE_SHARED */
 	OP_RET = 0xc3,
+	OP_IRET = 0xcf,
 	OP_JUMP = 0xeb,	 /* to the loop's start */
 	OP_WRITE = 0x88, /* FAKE_DATA */
 	OP_BREAK = 0xcc,
-	OP_WAIT = 0xf4, /* until kicked, like a halted CPU */
+	OP_UNTIL = 0x75, /* to the loop's start until enough interrupts were handled */
+	OP_WAIT = 0xf4,	 /* until kicked, like a halted CPU */
 };
 
 enum fake_reg { FAKE_PC, FAKE_SP, FAKE_COUNT, FAKE_DEFERRED, FAKE_NREGS };
@@ -43,8 +46,15 @@ struct fake_cpu {
 	atomic_bool kicked;
 	atomic_int inside; /* 1 while in the guest: must be 0 when somebody reads it */
 	const struct hw_slots *slots;
-	bool step;
-	unsigned arms;
+	enum vm_arm how;
+	unsigned arms, let_ins;
+	atomic_int irqs; /* pending interrupts; taken while nothing holds them off, one at a time */
+	bool timer;	 /* one is pending whenever they are let in */
+	uint64_t enough; /* for OP_UNTIL */
+	bool closed;	 /* the guest masks them: a let-in is refused */
+	bool in_handler; /* and these are what it returns to */
+	uint64_t irq_pc, irq_ret;
+	uint64_t home;		/* of the let-in under way, or the last one */
 	uint64_t foreign;	/* breakpoint instructions that were the guest's own */
 	uint64_t ran[FAKE_RAM]; /* how often the instruction at this address ran */
 	unsigned seed;

@@ -140,6 +140,83 @@ def source_steps_and_ticks(host):
 		ends_in_gdb(m, g, serial='ticked\n')
 
 
+def wait_range(host, c):
+	"""A CPU that is about to wait for interrupts; the packet that steps until it has them, and where that ends."""
+	at, size = table(host.guest('lab'))['wait_loop']
+	runs_to(c, at)
+	return 'vCont;r%x,%x:1' % (at, at + size), isa(host).return_address(c)
+
+
+@scenario('a range step through a loop that waits for interrupts lets them in, and ends', 'breakpoints', 'step',
+	  'block_irq')
+def range_waits(host):
+	with raw_session(host, 'lab=waits,100,4') as (m, c, sym):
+		step, back = wait_range(host, c)
+		stop = c.resume(step)
+		tap.equal((stop.signal, hex(stop.pc)), (5, hex(back)), 'stop')
+		# what ran in the handlers was the same code, further down the stack
+		tap.check(c.read_int(sym['ticks']) >= 4, 'ticks')
+		tap.equal(c.read_int(sym['deep']), 3 * c.read_int(sym['ticks']), 'turns in the handlers, which all came to their ends')
+		tap.check(c.read_int(sym['turns']) >= 1000 // 8, 'turns: it was stepped in between')
+		ends_raw(m, c, 'waited\n')
+	with gdb_session(host, 'lab=waits,200,2') as (m, g):
+		g.cmd('break wait_loop')
+		hit(g, 'wait_loop')
+		g.cmd('delete')
+		for _ in range(6):
+			stop = g.run('next')
+			tap.check(stop.func in ('wait_loop', 'scene_waits', 'main', 'play'), 'function after next: %s' % stop.func)
+			if stop.func != 'wait_loop':
+				break
+		tap.check(stop.func != 'wait_loop', 'next came through the loop')
+		ends_in_gdb(m, g, serial='waited\n')
+
+
+@scenario('the same for a CPU that sleeps: interrupts are open only where it does', 'breakpoints', 'step', 'block_irq')
+def range_idles(host):
+	with raw_session(host, 'lab=idles,200,4') as (m, c, sym):
+		runs_to(c, sym['scene_idles'])
+		c.plant(sym['waited'])
+		stop = c.resume('vCont;r0,%x:1' % (1 << 47))
+		tap.check(stop.reason in BREAKS, 'reason: ' + stop.text)
+		tap.equal(hex(stop.pc), hex(sym['waited']), 'pc')
+		tap.check(c.read_int(sym['ticks']) >= 4, 'ticks')
+		c.unplant(stop.pc)
+		ends_raw(m, c, 'waited\n')
+
+
+@scenario('breakpoints, Ctrl-C and detach in a handler that a range step has let in', 'breakpoints', 'step', 'block_irq')
+def range_stops(host):
+	with raw_session(host, 'lab=waits,200,6') as (m, c, sym):
+		step, back = wait_range(host, c)
+		c.plant(sym['tick'])
+		stop = c.resume(step)
+		tap.check(stop.reason in BREAKS, 'reason: ' + stop.text)
+		tap.equal(hex(stop.pc), hex(sym['tick']), 'pc at the breakpoint')
+		ticks = c.read_int(sym['ticks'])
+		tap.equal(hex(c.resume().pc), hex(sym['tick']), 'the next hit')
+		tap.equal(c.read_int(sym['ticks']), ticks + 1, 'ticks until then')
+		c.unplant(sym['tick'])
+	m.close()
+	with raw_session(host, 'lab=waits,200,3') as (m, c, sym):
+		step, back = wait_range(host, c)
+		tap.equal(c.ask('M%x,8:0100000000000000' % sym['hold']), 'OK', 'hold = 1')
+		c.send(step)
+		tap.equal(c.take(1 * host.patience), None, 'stop, while the handler is held')
+		c.interrupt()
+		stop = c.wait_stop()
+		begin, size = table(host.guest('lab'))['tick']
+		tap.equal(stop.signal, 2, 'signal')
+		tap.check(begin <= stop.pc < begin + size, 'pc is in the handler: %#x' % stop.pc)
+		tap.equal(c.read_int(sym['ticks']), 1, 'ticks')
+		for _ in range(3):
+			stop = c.resume('vCont;s:1')
+			tap.check(begin <= stop.pc < begin + size, 'a step in the handler: %#x' % stop.pc)
+		tap.equal(c.ask('M%x,8:0000000000000000' % sym['hold']), 'OK', 'hold = 0')
+		tap.equal(c.ask('D'), 'OK', 'detach')
+		ends(m, serial='waited\n')
+
+
 def step_halts(host, hz):
 	with raw_session(host, 'lab=halts,%d' % hz) as (m, c, sym):
 		for name in ('halt_dark', 'halt_light'):
