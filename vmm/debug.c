@@ -291,7 +291,8 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
 		b = breaks_explain(d, cpu, stop);
 		if (!b)
-			return stop->kind == VM_STOP_SWBREAK ? VM_TRAP_FOREIGN : VM_TRAP_TAKEN;
+			return stop->kind == VM_STOP_SWBREAK && breaks_guests_own(d, cpu, stop->pc) ? VM_TRAP_FOREIGN
+												    : VM_TRAP_TAKEN;
 		hit = !break_is_elsewhere(d, cpu, b, stop->pc) &&
 		      (!b->spec.cond || b->spec.cond(b->spec.cond_ctx, cpu, stop));
 	}

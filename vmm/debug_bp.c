@@ -82,8 +82,10 @@ bool break_is_elsewhere(struct vm_debug *d, int cpu, const struct break_entry *e
 {
 	struct spot s = {.d = d, .cpu = cpu, .pc = pc};
 
-	return e->spec.type == VM_BREAK_SW && e->service == SERVED_SLOT && e->placed && e->bound && d->m.space &&
-	       d->m.space(d->m.ctx, cpu, pc) != e->space && spot_leads(&s) && s.gpa != e->gpa;
+	if (e->spec.type != VM_BREAK_SW || e->service != SERVED_SLOT || !e->bound || !d->m.space ||
+		d->m.space(d->m.ctx, cpu, pc) == e->space)
+		return false;
+	return !e->placed || (spot_leads(&s) && s.gpa != e->gpa);
 }
 
 /* The first that means this vCPU, or else the first. */
@@ -99,6 +101,20 @@ static const struct break_entry *slot_at(struct vm_debug *d, int cpu, uint64_t p
 			return e;
 	}
 	return first;
+}
+
+/* Tables and code may change while a trap is on its way here: it is the guest's only if it would trap again. */
+bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	size_t len = d->m.arch->brk_len;
+	struct mapping map;
+	uint64_t n = 0;
+	uint8_t *host;
+
+	if (debug_resolve(d, cpu, pc, false, &map))
+		return true;
+	host = d->m.ram(d->m.ctx, map.gpa, &n);
+	return !host || n < len || map.len < len || !debug_code_differs(host, d->m.arch->brk, len);
 }
 
 static bool covers(const struct break_entry *e, uint64_t addr)

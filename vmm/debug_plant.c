@@ -19,7 +19,7 @@ static uint64_t space_of(struct vm_debug *d, int cpu, uint64_t va)
 }
 
 /* The guest may be writing there. */
-static bool differs(const uint8_t *host, const uint8_t *want, size_t n)
+bool debug_code_differs(const uint8_t *host, const uint8_t *want, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (__atomic_load_n(&host[i], __ATOMIC_RELAXED) != want[i])
@@ -32,7 +32,7 @@ static bool is_zero(const uint8_t *host, size_t n)
 {
 	static const uint8_t zero[BREAK_SEEN];
 
-	return !differs(host, zero, n);
+	return !debug_code_differs(host, zero, n);
 }
 
 /* ---- where an address leads ---- */
@@ -134,7 +134,7 @@ static void look_again(struct vm_debug *d, struct break_entry *e)
 {
 	if (find_by_tables(d, e))
 		return;
-	if (e->placed && !differs(e->host, e->seen, e->nseen))
+	if (e->placed && !debug_code_differs(e->host, e->seen, e->nseen))
 		return;
 	e->placed = e->guests_own = false;
 	/* A page of user mode may be another program's by now, and so may the address: only its own tables lead back.
@@ -156,7 +156,7 @@ static void code_written(struct vm_debug *d, struct break_entry *e)
 
 static bool is_break(const struct vm_debug *d, const struct break_entry *e)
 {
-	return !differs(e->host, d->m.arch->brk, d->m.arch->brk_len);
+	return !debug_code_differs(e->host, d->m.arch->brk, d->m.arch->brk_len);
 }
 
 static bool is_planted(const struct break_table *t, uint64_t gpa)
@@ -176,7 +176,7 @@ static bool is_planted(const struct break_table *t, uint64_t gpa)
 bool break_is_ours(const struct vm_debug *d, const struct break_entry *e)
 {
 	for (size_t i = d->m.arch->brk_len; i < e->site_len; i++) {
-		if (differs(&e->host[i], &e->seen[i], 1) && !is_planted(&d->breaks, e->gpa + i))
+		if (debug_code_differs(&e->host[i], &e->seen[i], 1) && !is_planted(&d->breaks, e->gpa + i))
 			return false;
 	}
 	return true;

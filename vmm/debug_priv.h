@@ -157,6 +157,8 @@ bool break_is_exec(const struct break_entry *e);
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* The entry that explains this stop, or NULL (not ours, or removed meanwhile). Parked or own thread. */
 const struct break_entry *breaks_explain(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+/* No entry explains a breakpoint instruction that trapped there: is it the guest's? Own thread. */
+bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc);
 /* A slot knows virtual addresses only: has this vCPU met it in an address space that is not the breakpoint's? */
 bool break_is_elsewhere(struct vm_debug *d, int cpu, const struct break_entry *e, uint64_t pc);
 
@@ -171,6 +173,8 @@ void breaks_unplant(struct vm_debug *d); /* stopped */
 bool breaks_look(struct vm_debug *d, int cpu);
 /* A new breakpoint of type SW: fills its place, if there is one, as that vCPU sees it. Stopped, stub thread. */
 void break_find_place(struct vm_debug *d, int cpu, struct break_entry *e);
+/* Running or stopped: guest memory that the guest may be writing, against n bytes. */
+bool debug_code_differs(const uint8_t *host, const uint8_t *want, size_t n);
 /* Running or stopped: is the instruction at a planted breakpoint still the one that it was planted over? */
 bool break_is_ours(const struct vm_debug *d, const struct break_entry *e);
 

@@ -102,7 +102,9 @@ static int turn_of(const struct break_entry *e)
 {
 	if (e->spec.type == VM_BREAK_SW && e->slot_only && e->service == SERVED_NOT_YET)
 		return TURN_PLACELESS;
-	if (!yields(e) || (e->placed && (!e->site_len || e->user || e->space != VM_SPACE_SHARED)))
+	if (!yields(e) || (e->bound && e->user))
+		return TURN_NONE; /* a page of user mode is planted, or comes back by its own tables */
+	if (e->placed && (!e->site_len || e->space != VM_SPACE_SHARED))
 		return TURN_NONE;
 	return (e->placed ? TURN_SITE : TURN_PLACELESS) + (e->service == SERVED_SLOT ? 0 : 1);
 }

@@ -59,6 +59,7 @@ const struct arch_desc arch_desc = {
 	.nexpedite = sizeof(expedite) / sizeof(expedite[0]),
 	.brk = int3,
 	.brk_len = sizeof(int3),
+	.no_read_watch = true,
 	.max_reg_size = 16,
 };
 
