@@ -138,6 +138,21 @@ uint64_t arch_pc(struct vcpu *vcpu); /* linear: CS.base + RIP in x86 real mode. 
 /* Walk the vCPU's own page tables. Any thread while parked. -EFAULT: not mapped; -EIO: a table is outside RAM. */
 int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
 
+/* Own thread, not parked: make arch_translate() and arch_space() true for this moment. 0 or -errno. */
+int arch_translate_ready(struct vcpu *vcpu);
+
+/*
+ * Which address space va belongs to in this vCPU's view: a number for the tables (aligned, so less than the next two),
+ * VM_SPACE_SHARED for the kernel's half, VM_SPACE_PHYSICAL without paging.
+ */
+uint64_t arch_space(struct vcpu *vcpu, uint64_t va);
+
+/*
+ * Length of the instruction if it is one that kernels replace while they run, else 0. Decoded as this vCPU would; when
+ * arch_translate() is allowed.
+ */
+size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n);
+
 /* Do these fit the debug hardware? 0; -ENOSPC: no slot left; -EINVAL: a length/kind/alignment it cannot express. */
 int arch_slots_check(struct vm *vm, const struct hw_slots *slots);
 

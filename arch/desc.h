@@ -55,6 +55,7 @@ struct arch_desc {
 	const uint8_t *brk; /* the software breakpoint instruction */
 	uint8_t brk_len;
 	bool watch_before;   /* a watchpoint reports before the access is made: it traps again unless lifted */
+	bool no_read_watch;  /* the hardware has no watchpoints for reads alone */
 	size_t max_reg_size; /* of any register, bytes */
 };
 

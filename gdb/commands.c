@@ -1,6 +1,7 @@
 #include "gdb/session_impl.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What follows a command's name. */
@@ -149,6 +150,21 @@ static bool parse_break(struct gdb_cursor *c, uint64_t *type, uint64_t *addr, ui
 	       gdb_cursor_hex(c, kind) && *kind <= UINT32_MAX;
 }
 
+/* What is not offered gets an empty reply: a client then serves a read watchpoint by one for any access. */
+static bool break_type_unknown(const struct gdb_session *s, uint64_t type)
+{
+	return type > GDB_WATCH_ACCESS || (type == GDB_WATCH_READ && s->target.arch->no_read_watch);
+}
+
+/* gdb before 16 shows what follows a second dot, and nothing without one; later ones show all. */
+static bool not_inserted(struct gdb_session *s, int err, const char *why)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "not inserted. %s", why ? why : strerror(-err));
+	return gdb_reply_error(s, err, text);
+}
+
 static bool cmd_insert_break(struct gdb_session *s, struct gdb_cursor *args)
 {
 	uint64_t type, addr, kind;
@@ -157,12 +173,12 @@ static bool cmd_insert_break(struct gdb_session *s, struct gdb_cursor *args)
 
 	if (!parse_break(args, &type, &addr, &kind))
 		return gdb_reply_error(s, -EINVAL, "malformed breakpoint");
-	if (type > GDB_WATCH_ACCESS)
+	if (break_type_unknown(s, type))
 		return true;
 	if (!gdb_cursor_done(args))
 		return gdb_reply_error(s, -EINVAL, "conditions and commands at the target are not supported");
 	err = s->target.breaks->insert(s->target.t, s->g_cpu, (enum gdb_break_type)type, addr, (uint32_t)kind, &why);
-	return err < 0 ? gdb_reply_error(s, err, why) : gdb_reply_ok(s);
+	return err < 0 ? not_inserted(s, err, why) : gdb_reply_ok(s);
 }
 
 static bool cmd_remove_break(struct gdb_session *s, struct gdb_cursor *args)
@@ -172,7 +188,7 @@ static bool cmd_remove_break(struct gdb_session *s, struct gdb_cursor *args)
 
 	if (!parse_break(args, &type, &addr, &kind) || !gdb_cursor_done(args))
 		return gdb_reply_error(s, -EINVAL, "malformed breakpoint");
-	if (type > GDB_WATCH_ACCESS)
+	if (break_type_unknown(s, type))
 		return true;
 	err = s->target.breaks->remove(s->target.t, (enum gdb_break_type)type, addr, (uint32_t)kind);
 	return err < 0 ? gdb_reply_error(s, err, err == -ENOENT ? "no such breakpoint" : NULL) : gdb_reply_ok(s);

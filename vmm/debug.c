@@ -144,10 +144,19 @@ static void run_locked(struct cpu_debug *c, const struct hw_slots *slots, bool s
 	debug_wake_locked(c);
 }
 
+static bool moves_freely_locked(const struct vm_debug *d)
+{
+	for (int i = 0; i < d->m.ncpus; i++) {
+		if (d->cpu[i].action.kind == VM_CONT || d->cpu[i].action.kind == VM_STEP_RANGE)
+			return true;
+	}
+	return false;
+}
+
 /* Everybody with something to do runs, with every breakpoint in place. */
 static void release_locked(struct vm_debug *d)
 {
-	breaks_plant(d);
+	breaks_plant(d, moves_freely_locked(d));
 	set_world_locked(d, WORLD_RUNNING);
 	for (int i = 0; i < d->m.ncpus; i++) {
 		struct cpu_debug *c = &d->cpu[i];
@@ -303,8 +312,10 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
 		b = breaks_explain(d, cpu, stop);
 		if (!b)
-			return stop->kind == VM_STOP_SWBREAK ? VM_TRAP_FOREIGN : VM_TRAP_TAKEN;
-		hit = !b->spec.cond || b->spec.cond(b->spec.cond_ctx, cpu, stop);
+			return stop->kind == VM_STOP_SWBREAK && breaks_guests_own(d, cpu, stop->pc) ? VM_TRAP_FOREIGN
+												    : VM_TRAP_TAKEN;
+		hit = !break_is_elsewhere(d, cpu, b, stop->pc) &&
+		      (!b->spec.cond || b->spec.cond(b->spec.cond_ctx, cpu, stop));
 	}
 	pthread_mutex_lock(&d->lock);
 	if (hit) {
@@ -443,7 +454,8 @@ static bool checkpoint_slow(struct vm_debug *d, int cpu)
 
 bool vm_debug_checkpoint(struct vm_debug *d, int cpu)
 {
-	if (atomic_load_explicit(&d->world, memory_order_acquire) == WORLD_RUNNING && !d->cpu[cpu].rearm)
+	if (atomic_load_explicit(&d->world, memory_order_acquire) == WORLD_RUNNING && !d->cpu[cpu].rearm &&
+		!breaks_look(d, cpu))
 		return true;
 	return checkpoint_slow(d, cpu);
 }

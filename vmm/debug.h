@@ -108,6 +108,9 @@ struct vm_break {
 	void *cond_ctx;
 };
 
+#define VM_SPACE_SHARED	  (~0ull)
+#define VM_SPACE_PHYSICAL (~1ull)
+
 /* The machine under vm_debug. ctx is passed back. Functions return 0 or -errno. */
 struct vm_debug_machine {
 	const struct arch_desc *arch;
@@ -139,6 +142,21 @@ struct vm_debug_machine {
 
 	/* Parked: the vCPU's own page tables; -EFAULT not mapped. */
 	int (*translate)(void *ctx, int cpu, uint64_t va, struct mapping *out);
+	/*
+	 * Own thread, running, the last exit handled: make translate() and space() true for now. 0 or -errno. May be
+	 * NULL: they are.
+	 */
+	int (*translate_ready)(void *ctx, int cpu);
+	/*
+	 * Whose address is va for that vCPU? A number for its address space, VM_SPACE_SHARED where all address spaces
+	 * have the same, VM_SPACE_PHYSICAL without paging. May be NULL: shared. When translate() is allowed.
+	 */
+	uint64_t (*space)(void *ctx, int cpu, uint64_t va);
+	/*
+	 * Length of the instruction at bytes if it is of a kind that a kernel replaces while it runs (NOPs left for
+	 * that purpose, direct jumps and calls), else 0. May be NULL: there is none. When translate() is allowed.
+	 */
+	size_t (*patch_site)(void *ctx, int cpu, const uint8_t *bytes, size_t n);
 	/* Where the loaded image's headers put va, when the tables do not map it. -ENOENT: nowhere. */
 	int (*layout)(void *ctx, uint64_t va, struct mapping *out);
 	/* Host pointer to guest RAM at gpa and bytes that follow contiguously in *len; NULL: not RAM. Any thread. */
@@ -224,13 +242,14 @@ int vm_debug_ram_range(struct vm_debug *d, size_t i, uint64_t *gpa, uint64_t *le
 
 /*
  * Breakpoints, on every vCPU; cpu is the one whose view of memory resolves the address. Inserting the same
- * type/addr/len again is 0 without a second entry. Failures: -EBUSY running, -EFAULT address not mapped and no
- * hardware slot for it, -ENOSPC no slot left, -EINVAL length or kind, -ENOENT on removal of what is not there.
+ * type/addr/len again is 0 without a second entry. A VM_BREAK_SW whose address leads nowhere yet is accepted: it has
+ * a slot if one is free, and is planted once the address leads to code. Failures: -EBUSY running, -ENOSPC no slot
+ * left for what needs one, -EINVAL length or kind, -EOPNOTSUPP, -ENOENT on removal of what is not there.
  * *why (if not NULL) is set to a static one-line reason.
  */
 int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b, const char **why);
 int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len);
-/* The i-th breakpoint for listings; how: "planted" or "hardware". -ENOENT past the end. */
+/* The i-th breakpoint, by address, for listings; how: "planted", "hardware" or "pending". -ENOENT past the end. */
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how);
 
 void vm_debug_state_text(struct vm_debug *d, int cpu, char *buf, size_t len);

@@ -1,6 +1,6 @@
 /*
  * Shared by debug.c (who runs), debug_stub.c (the stub's side of it), debug_events.c (what the stub is told),
- * debug_bp.c (breakpoints) and debug_mem.c (memory). Nobody else includes it.
+ * debug_bp.c, debug_plant.c and debug_slots.c (breakpoints) and debug_mem.c (memory). Nobody else includes it.
  */
 #ifndef VMM_DEBUG_PRIV_H
 #define VMM_DEBUG_PRIV_H
@@ -66,6 +66,7 @@ struct cpu_debug {
 	int (*call_fn)(void *arg);
 	void *call_arg;
 	int call_result;
+	uint64_t next_look_us; /* own thread's: when breaks_look() may cost time again */
 };
 
 /* How a breakpoint is served. */
@@ -76,20 +77,32 @@ enum break_service {
 	SERVED_WRITE_TRAP, /* a write watchpoint: its pages are write-protected */
 };
 
+#define BREAK_SEEN 16 /* bytes of code that tell one place from another; no instruction is longer */
+
 /* One breakpoint. Changed only while the world is stopped, so running vCPUs read the table without the lock. */
 struct break_entry {
 	struct vm_break spec;
 	enum break_service service;
-	bool unmapped; /* a slot only because the address was not mapped: to be planted once it is */
-	uint64_t gpa;  /* planted: where */
+	bool slot_only;	  /* a Z0 where planting does not trap */
+	bool placed;	  /* gpa, host and seen tell where the code is */
+	bool bound;	  /* space is that of the tables that lead there; else the next tables that do will bind it */
+	bool user;	  /* bound by a page of user mode */
+	bool planted;	  /* our instruction is in memory */
+	bool guests_own;  /* and was, until the guest began to patch the code: its own is there for a moment */
+	uint8_t turn;	  /* breaks_deal_slots() */
+	uint8_t site_len; /* length of an instruction that the guest may patch, 0: it is none */
+	uint8_t nseen;
+	uint8_t seen[BREAK_SEEN]; /* what was there, without anything planted */
+	uint64_t space;		  /* vm_debug_machine.space */
+	uint64_t gpa;
 	uint8_t *host;
-	uint8_t saved[8]; /* planted and in memory: what was there */
 };
 
 struct break_table {
-	struct break_entry *entry;
+	struct break_entry *entry; /* in order of address, type and length */
 	size_t n, cap;
 	bool in_memory;		    /* instructions are planted right now */
+	atomic_size_t waiting;	    /* entries that a running vCPU may find to have become plantable */
 	struct hw_slots slots;	    /* for every vCPU that runs */
 	struct hw_slots solo_slots; /* for the one that steps past a breakpoint */
 };
@@ -148,14 +161,43 @@ int debug_resolve(struct vm_debug *d, int cpu, uint64_t va, bool use_layout, str
 
 /* debug_bp.c. "stopped": nrunning == 0 and the lock held. */
 void breaks_free(struct break_table *t);
-void breaks_clear(struct vm_debug *d);	 /* stopped */
-void breaks_plant(struct vm_debug *d);	 /* stopped: instructions into memory, slots rebuilt */
-void breaks_unplant(struct vm_debug *d); /* stopped */
-/* stopped: all but execution slots at pc; with lift_watches no data slots either */
-void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches);
+void breaks_clear(struct vm_debug *d); /* stopped */
+bool break_is_exec(const struct break_entry *e);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* The entry that explains this stop, or NULL (not ours, or removed meanwhile). Parked or own thread. */
 const struct break_entry *breaks_explain(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+/* No entry explains a breakpoint instruction that trapped there: is it the guest's? Own thread. */
+bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc);
+/* A slot knows virtual addresses only: has this vCPU met it in an address space that is not the breakpoint's? */
+bool break_is_elsewhere(struct vm_debug *d, int cpu, const struct break_entry *e, uint64_t pc);
+
+/* debug_plant.c: where breakpoints lead, and instructions in memory */
+/*
+ * stopped: instructions into memory, slots rebuilt. look_again: addresses are translated anew first; needless where
+ * nobody has done more than a step.
+ */
+void breaks_plant(struct vm_debug *d, bool look_again);
+void breaks_unplant(struct vm_debug *d); /* stopped */
+/* Own thread, running. True: something that waits for its code can be planted now, and the world has begun to stop. */
+bool breaks_look(struct vm_debug *d, int cpu);
+/* A new breakpoint of type SW: fills its place, if there is one, as that vCPU sees it. Stopped, stub thread. */
+void break_find_place(struct vm_debug *d, int cpu, struct break_entry *e);
+/* Running or stopped: guest memory that the guest may be writing, against n bytes. */
+bool debug_code_differs(const uint8_t *host, const uint8_t *want, size_t n);
+/* Running or stopped: is the instruction at a planted breakpoint still the one that it was planted over? */
+bool break_is_ours(const struct vm_debug *d, const struct break_entry *e);
+
+/* debug_slots.c: who has a hardware slot */
+/* Stopped: would the hardware hold this one and all that cannot do without? 0 or slots_check()'s -errno. */
+int breaks_check_slot(struct vm_debug *d, const struct break_entry *e);
+/*
+ * Stopped: what slots are left over go to those who would rather have one (addresses that lead nowhere yet, code that
+ * the guest may patch), first come, first served; the others are planted or wait.
+ */
+void breaks_deal_slots(struct vm_debug *d);
+void breaks_build_slots(struct break_table *t, struct hw_slots *s);
+/* stopped: all but execution slots at pc; with lift_watches no data slots either */
+void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches);
 
 #endif

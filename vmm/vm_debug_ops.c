@@ -61,6 +61,21 @@ static int ops_translate(void *ctx, int cpu, uint64_t va, struct mapping *out)
 	return arch_translate(vcpu_of(ctx, cpu), va, out);
 }
 
+static int ops_translate_ready(void *ctx, int cpu)
+{
+	return arch_translate_ready(vcpu_of(ctx, cpu));
+}
+
+static uint64_t ops_space(void *ctx, int cpu, uint64_t va)
+{
+	return arch_space(vcpu_of(ctx, cpu), va);
+}
+
+static size_t ops_patch_site(void *ctx, int cpu, const uint8_t *bytes, size_t n)
+{
+	return arch_patch_site(vcpu_of(ctx, cpu), bytes, n);
+}
+
 static int ops_layout(void *ctx, uint64_t va, struct mapping *out)
 {
 	uint64_t step = LAYOUT_STEP - va % LAYOUT_STEP;
@@ -138,6 +153,9 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.reg_write = ops_reg_write,
 		.pc = ops_pc,
 		.translate = ops_translate,
+		.translate_ready = ops_translate_ready,
+		.space = ops_space,
+		.patch_site = ops_patch_site,
 		.layout = ops_layout,
 		.ram = ops_ram,
 		.ram_range = ops_ram_range,

@@ -15,6 +15,9 @@
 #define WFI		 0xd503207fu
 #define WFXT_MASK	 0xffffffc0u /* WFET and WFIT, any register */
 #define WFXT		 0xd5031000u
+#define NOP		 0xd503201fu
+#define B_BL_MASK	 0x7c000000u
+#define B_BL		 0x14000000u
 #define CLREX_MASK	 0xfffff0ffu
 #define CLREX		 0xd503305fu
 #define MSR_IMM_MASK	 0xfff8f01fu
@@ -292,4 +295,9 @@ int arm64_exclusive_leave(
 		}
 	}
 	return n > max ? 0 : n;
+}
+
+bool arm64_is_patch_site(uint32_t insn)
+{
+	return insn == NOP || (insn & B_BL_MASK) == B_BL;
 }

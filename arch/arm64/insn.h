@@ -1,5 +1,6 @@
 /*
- * The few A64 instructions that a step has to know. Pure, any thread. Source: Arm ARM (DDI 0487), C4 (encodings).
+ * The few A64 instructions that a step or a planted breakpoint has to know. Pure, any thread. Source: Arm ARM (DDI
+ * 0487), C4 (encodings).
  */
 #ifndef ARM64_INSN_H
 #define ARM64_INSN_H
@@ -36,6 +37,9 @@ struct arm64_decoded {
 };
 
 struct arm64_decoded arm64_decode(uint32_t insn, uint64_t pc);
+
+/* Of the kinds that kernels replace in running code, one by another: NOP, B, BL. */
+bool arm64_is_patch_site(uint32_t insn);
 
 /*
  * Code of an exclusive sequence that starts with the load at pc: fills leave[] (at most max) with the addresses at

@@ -7,6 +7,7 @@
 #include "arch/arch.h"
 #include "vmm/kvm.h"
 
+#define SCTLR_M		  1ull			      /* the MMU is on */
 #define CTR_DMINLINE(ctr) (4u << ((ctr) >> 16 & 0xf)) /* bytes of the shortest data cache line: Arm ARM, CTR_EL0 */
 
 static int read_phys(void *ctx, uint64_t gpa, uint64_t *value)
@@ -17,6 +18,34 @@ static int read_phys(void *ctx, uint64_t gpa, uint64_t *value)
 int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out)
 {
 	return arm64_mmu_walk(&vcpu->arch->mmu, read_phys, &vcpu->vm->mem, va, out);
+}
+
+int arch_translate_ready(struct vcpu *vcpu)
+{
+	return arm64_mmu_fetch(vcpu);
+}
+
+/* Bit 55 chooses TTBR1, which all address spaces have alike. The ASID and CnP are no part of the tables' address. */
+uint64_t arch_space(struct vcpu *vcpu, uint64_t va)
+{
+	const struct arm64_mmu_state *s = &vcpu->arch->mmu;
+
+	if (!(s->sctlr & SCTLR_M))
+		return VM_SPACE_PHYSICAL;
+	if (va & 1ull << 55)
+		return VM_SPACE_SHARED;
+	return s->ttbr0 & 0x0000fffffffffffe;
+}
+
+size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n)
+{
+	uint32_t insn;
+
+	(void)vcpu;
+	if (n < sizeof(insn))
+		return 0;
+	memcpy(&insn, bytes, sizeof(insn));
+	return arm64_is_patch_site(insn) ? sizeof(insn) : 0;
 }
 
 size_t arm64_virt_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len)

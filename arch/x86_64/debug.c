@@ -235,7 +235,7 @@ static int cause_db(struct vcpu *vcpu, uint64_t dr6, struct vm_stop *out)
 
 		out->kind = s->kind == HW_EXEC ? VM_STOP_HWBREAK : VM_STOP_WATCH;
 		out->access = s->kind;
-		out->addr = s->addr;
+		out->addr = x86_hwbp_hit_address(&a->debug_regs, dr6, (unsigned)hit);
 		if (a->step.active && (at_target || (dr6 & X86_DR6_BS)))
 			return step_ended(vcpu, out->pc);
 		return 0;

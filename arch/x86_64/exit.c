@@ -58,6 +58,22 @@ static bool gate_is_closed(struct vcpu *vcpu, const struct x86_decoded *d)
 	return s->ss.dpl > dpl;
 }
 
+/* What KVM has tried to emulate; memory may have been patched since. Where KVM does not say, it is what is there. */
+static struct x86_decoded failed_instruction(struct vcpu *vcpu)
+{
+	const struct kvm_sregs *s = vcpu->arch->sregs;
+	struct kvm_run *run = vcpu->run;
+	uint8_t bytes[X86_INSN_MAX], n;
+
+	n = run->emulation_failure.insn_size;
+	/* ndata counts 64-bit words: the flags, then size and bytes. */
+	if (run->emulation_failure.ndata < 3 || n > sizeof(bytes) || !n ||
+		!(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return x86_decode_at(vcpu, arch_pc(vcpu));
+	memcpy(bytes, run->emulation_failure.insn_bytes, n);
+	return x86_decode(bytes, n, x86_is_64bit(s) ? X86_CODE_64 : s->cs.db ? X86_CODE_32 : X86_CODE_16);
+}
+
 /*
  * Interpreting hosts cannot emulate INT3, INT n and INT1. A one-byte INT3 may be a planted breakpoint; the others are
  * the guest's own and are delivered on its behalf.
@@ -71,7 +87,7 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 	if (!a->synced && x86_regs_reload(vcpu) < 0)
 		return ARCH_EXIT_UNKNOWN;
 	a->ran = true;
-	d = x86_decode_at(vcpu, arch_pc(vcpu));
+	d = failed_instruction(vcpu);
 	if (d.insn != X86_INSN_INT)
 		return ARCH_EXIT_UNKNOWN;
 	if (d.vector == 3 && d.len == 1) {

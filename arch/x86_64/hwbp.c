@@ -118,3 +118,12 @@ int x86_hwbp_hit(const struct hw_slots *slots, const struct x86_debug_regs *regs
 	}
 	return exec;
 }
+
+uint64_t x86_hwbp_hit_address(const struct x86_debug_regs *regs, uint64_t dr6, unsigned slot)
+{
+	for (unsigned i = 0; i < regs->n; i++) {
+		if (dr6 & (1ull << i) && regs->owner[i] == slot)
+			return regs->dr[i];
+	}
+	return 0;
+}

@@ -26,7 +26,7 @@ struct x86_debug_regs {
 
 /*
  * A watched range that is not 1, 2, 4 or 8 aligned bytes is covered by several registers. HW_READ is served by the
- * read-or-write kind: x86 has no read-only one, and debuggers tell a write by its changed value.
+ * read-or-write kind: x86 has no read-only one.
  * 0; -ENOSPC: more than four registers for all of them together; -EINVAL: one that can never fit.
  */
 int x86_hwbp_encode(const struct hw_slots *slots, struct x86_debug_regs *out);
@@ -40,5 +40,8 @@ int x86_hwbp_add_private(struct x86_debug_regs *regs, uint64_t addr);
  * processor may set B0-B3 for conditions that are not what raised the exception. Index in slots->slot, or -1.
  */
 int x86_hwbp_hit(const struct hw_slots *slots, const struct x86_debug_regs *regs, uint64_t dr6, uint64_t pc);
+
+/* The address in the first register of that slot that was hit: where its piece of the watched range begins. */
+uint64_t x86_hwbp_hit_address(const struct x86_debug_regs *regs, uint64_t dr6, unsigned slot);
 
 #endif

@@ -1,5 +1,7 @@
 #include "arch/x86_64/insn.h"
 
+#include <string.h>
+
 static bool is_legacy_prefix(uint8_t b)
 {
 	switch (b) {
@@ -90,4 +92,64 @@ struct x86_decoded x86_decode(const uint8_t *bytes, size_t n, enum x86_code code
 	d.len = (unsigned)i;
 	d.operand = operand_size(d.insn, code, osize, rex_w);
 	return d;
+}
+
+/* Bytes of a ModRM operand that is memory, ModRM included, with 32- or 64-bit addresses; 0: a register, or cut off. */
+static size_t modrm_memory(const uint8_t *p, size_t n)
+{
+	unsigned mod, rm;
+	size_t len = 1;
+
+	if (!n || p[0] >> 6 == 3)
+		return 0;
+	mod = p[0] >> 6;
+	rm = p[0] & 7;
+	if (rm == 4) { /* SIB */
+		if (n < 2)
+			return 0;
+		rm = p[1] & 7;
+		len++;
+	}
+	if (mod == 1)
+		len += 1;
+	else if (mod == 2 || rm == 5)
+		len += 4;
+	return len <= n ? len : 0;
+}
+
+/* Intel SDM volume 2B, NOP: the recommended multi-byte forms are 66 90 and 0F 1F /0. */
+size_t x86_patch_site(const uint8_t *bytes, size_t n, enum x86_code code)
+{
+	static const uint8_t return_zero[] = {0x66, 0x66, 0x48, 0x31, 0xc0};
+	size_t i = 0, len;
+	bool osize;
+
+	if (code == X86_CODE_16)
+		return 0;
+	if (code == X86_CODE_64 && n >= sizeof(return_zero) && !memcmp(bytes, return_zero, sizeof(return_zero)))
+		return sizeof(return_zero);
+	while (i < n && i < X86_INSN_MAX && (bytes[i] == 0x66 || bytes[i] == 0x2e))
+		i++;
+	osize = i && memchr(bytes, 0x66, i);
+	if (i + 1 >= n)
+		return 0;
+	switch (bytes[i]) {
+	case 0xe8:
+	case 0xe9:
+		/* With an operand size prefix it is another instruction on one maker's processors. */
+		return !osize && n - i >= 5 ? i + 5 : 0;
+	case 0xeb:
+		return osize ? 0 : i + 2;
+	case 0x90:
+		return osize ? i + 1 : 0;
+	case 0x0f:
+		if ((bytes[i + 1] & 0xf0) == 0x80)
+			return !osize && n - i >= 6 ? i + 6 : 0;
+		if (bytes[i + 1] != 0x1f)
+			return 0;
+		len = modrm_memory(&bytes[i + 2], n - i - 2);
+		return len ? i + 2 + len : 0;
+	default:
+		return 0;
+	}
 }

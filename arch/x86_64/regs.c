@@ -61,6 +61,7 @@ const struct arch_desc arch_desc = {
 	.brk = int3,
 	.brk_len = sizeof(int3),
 	.max_reg_size = 32,
+	.no_read_watch = true,
 };
 
 int x86_regs_choose(struct vm *vm)

@@ -28,6 +28,30 @@ int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out)
 	return x86_mmu_walk(&state, read_phys, &vcpu->vm->mem, va, out);
 }
 
+int arch_translate_ready(struct vcpu *vcpu)
+{
+	return vcpu->arch->synced ? 0 : x86_regs_reload(vcpu);
+}
+
+/* CR3's flags and PCID are no part of the tables' address. Canonical addresses with bit 63 set are the kernel's. */
+uint64_t arch_space(struct vcpu *vcpu, uint64_t va)
+{
+	const struct kvm_sregs *s = vcpu->arch->sregs;
+
+	if (!(s->cr0 & X86_CR0_PG))
+		return VM_SPACE_PHYSICAL;
+	if (va >> 63)
+		return VM_SPACE_SHARED;
+	return s->efer & X86_EFER_LMA ? s->cr3 & 0x000ffffffffff000 : s->cr3 & 0xffffffe0;
+}
+
+size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n)
+{
+	const struct kvm_sregs *s = vcpu->arch->sregs;
+
+	return x86_patch_site(bytes, n, x86_is_64bit(s) ? X86_CODE_64 : s->cs.db ? X86_CODE_32 : X86_CODE_16);
+}
+
 /* The bytes of RAM at addr that lie in its page; NULL: unmapped or not RAM. */
 static uint8_t *page_at(struct vcpu *vcpu, uint64_t addr, size_t *len)
 {

@@ -54,9 +54,60 @@ static void delay(struct fake_cpu *c)
 	}
 }
 
-static uint8_t *ram_byte(struct fake_machine *m, uint64_t addr)
+/* Where an address leads for this vCPU. */
+static bool leads(const struct fake_cpu *c, uint64_t va, uint64_t *gpa)
 {
-	return &m->ram[addr % FAKE_RAM];
+	unsigned page;
+
+	if (va - FAKE_USER < FAKE_PAGE || va - FAKE_MODULE < FAKE_PAGE) {
+		page = atomic_load(va < FAKE_HIGH ? &c->m->user[c->space] : &c->m->module);
+		*gpa = page + va % FAKE_PAGE;
+		return page;
+	}
+	*gpa = va % FAKE_RAM;
+	return va < FAKE_RAM || va - FAKE_HIGH < FAKE_RAM;
+}
+
+/* Atomic, because a real CPU's accesses race with the debugger's as well and never tear a byte. */
+static uint8_t fetch(struct fake_cpu *c, uint64_t va)
+{
+	uint64_t gpa;
+
+	return leads(c, va, &gpa) ? __atomic_load_n(&c->m->ram[gpa], __ATOMIC_RELAXED) : 0;
+}
+
+static void store(struct fake_machine *m, uint64_t gpa, uint8_t byte)
+{
+	__atomic_store_n(&m->ram[gpa], byte, __ATOMIC_RELAXED);
+}
+
+/* As Linux patches code that others may be executing: a breakpoint, the tail, the first byte. */
+static void poke(struct fake_cpu *c)
+{
+	unsigned version = c->poke / 3 % 2; /* 0: from the first to the second */
+	uint8_t tail = version ? 1 : 2;
+
+	switch (c->poke++ % 3) {
+	case 0:
+		store(c->m, c->m->site, OP_BREAK);
+		break;
+	case 1:
+		store(c->m, c->m->site + 1, tail);
+		store(c->m, c->m->site + 2, tail);
+		break;
+	default:
+		store(c->m, c->m->site, version ? OP_SITE : OP_SITE2);
+		break;
+	}
+}
+
+/* The rest of a site is looked at, not just skipped. */
+static void site(struct fake_cpu *c, uint64_t pc, uint8_t op)
+{
+	uint8_t want = op == OP_SITE ? 1 : 2;
+
+	c->torn += fetch(c, pc + 1) != want || fetch(c, pc + 2) != want;
+	c->pc = pc + FAKE_SITE_LEN;
 }
 
 static const struct hw_slot *slot_hit(const struct fake_cpu *c, enum hw_kind kind, uint64_t addr)
@@ -80,8 +131,8 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 {
 	uint64_t pc = c->pc;
 	bool watched;
-	/* Atomic, because a real CPU's fetch races with the debugger's write as well and never tears a byte. */
-	uint8_t op = __atomic_load_n(ram_byte(c->m, pc), __ATOMIC_RELAXED);
+	uint8_t op = fetch(c, pc);
+	uint64_t gpa = 0;
 
 	*stop = (struct vm_stop){.kind = VM_STOP_NONE, .pc = pc};
 	if (!c->in_handler && c->how != VM_ARM_STEP && !c->closed && atomic_load(&c->irqs) > 0) {
@@ -116,7 +167,8 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		stop->kind = VM_STOP_WATCH;
 		return true;
 	}
-	c->ran[pc % FAKE_RAM]++;
+	leads(c, pc, &gpa);
+	c->ran[gpa % FAKE_RAM]++;
 	c->count++;
 	c->pc = pc + 1;
 	if (op == OP_CALL) {
@@ -129,6 +181,15 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		c->ret = c->irq_ret;
 		c->in_handler = false;
 	} else if (op == OP_JUMP || (op == OP_UNTIL && c->ran[FAKE_HANDLER + 7] < c->enough)) {
+		c->pc = FAKE_CODE(c->id);
+	} else if (op == OP_FAR && fetch(c, c->far)) {
+		c->ret = c->pc;
+		c->pc = c->far;
+	} else if (op == OP_SITE || op == OP_SITE2) {
+		site(c, pc, op);
+	} else if (op == OP_POKE) {
+		poke(c);
+	} else if (op == 0) { /* its page is gone */
 		c->pc = FAKE_CODE(c->id);
 	}
 	if (c->how == VM_ARM_STEP)
@@ -143,9 +204,10 @@ static void run_guest(struct fake_cpu *c)
 {
 	struct vm_stop stop;
 	bool stopped = false;
+	unsigned left = c->m->exits;
 
 	atomic_store(&c->inside, 1);
-	while (!stopped && !atomic_load(&c->kicked)) {
+	while (!stopped && !atomic_load(&c->kicked) && (!c->m->exits || left--)) {
 		stopped = execute(c, &stop);
 		delay(c);
 	}
@@ -156,7 +218,7 @@ static void run_guest(struct fake_cpu *c)
 	delay(c);
 	if (vm_debug_trap(c->m->debug, c->id, &stop) == VM_TRAP_FOREIGN) {
 		c->foreign++;
-		c->pc++;
+		c->pc += c->m->site && c->pc == c->m->site ? FAKE_SITE_LEN : 1;
 	}
 }
 
@@ -257,12 +319,24 @@ static uint64_t op_pc(void *ctx, int cpu)
 
 static int op_translate(void *ctx, int cpu, uint64_t va, struct mapping *out)
 {
+	uint64_t gpa;
+
+	if (!leads(&((struct fake_machine *)ctx)->cpu[cpu], va, &gpa))
+		return -EFAULT;
+	*out = (struct mapping){.gpa = gpa, .len = 0x1000 - (va & 0xfff), .user = va - FAKE_USER < FAKE_PAGE};
+	return 0;
+}
+
+static uint64_t op_space(void *ctx, int cpu, uint64_t va)
+{
+	return va - FAKE_USER < FAKE_PAGE ? ((struct fake_machine *)ctx)->cpu[cpu].space : VM_SPACE_SHARED;
+}
+
+static size_t op_patch_site(void *ctx, int cpu, const uint8_t *bytes, size_t n)
+{
 	(void)ctx;
 	(void)cpu;
-	if (va >= FAKE_RAM && va - FAKE_HIGH >= FAKE_RAM)
-		return -EFAULT;
-	*out = (struct mapping){.gpa = va % FAKE_RAM, .len = 0x1000 - (va & 0xfff)};
-	return 0;
+	return n >= FAKE_SITE_LEN && (bytes[0] == OP_SITE || bytes[0] == OP_SITE2) ? FAKE_SITE_LEN : 0;
 }
 
 static int op_layout(void *ctx, uint64_t va, struct mapping *out)
@@ -334,6 +408,8 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 		.reg_write = op_reg_write,
 		.pc = op_pc,
 		.translate = op_translate,
+		.space = op_space,
+		.patch_site = op_patch_site,
 		.layout = op_layout,
 		.ram = op_ram,
 		.slots_check = op_slots_check,

@@ -20,6 +20,10 @@
 #define FAKE_HANDLER   0xd000u		     /* of interrupts: calls FAKE_SHARED, ends with OP_IRET */
 #define FAKE_DATA      0xf000u		     /* a byte that OP_WRITE writes */
 #define FAKE_HIGH      0xffff800000000000ull /* RAM again, as the guest's tables map it */
+#define FAKE_USER      0x200000u	     /* a page that each address space maps as fake_machine.user says */
+#define FAKE_MODULE    0xffffc00000000000ull /* a page of all address spaces: fake_machine.module */
+#define FAKE_PAGE      0x1000u
+#define FAKE_SPACES    4
 #define FAKE_LAYOUT    0xffffffff80000000ull /* RAM again, as only the image's headers know it */
 
 enum fake_op {
@@ -32,7 +36,13 @@ enum fake_op {
 	OP_BREAK = 0xcc,
 	OP_UNTIL = 0x75, /* to the loop's start until enough interrupts were handled */
 	OP_WAIT = 0xf4,	 /* until kicked, like a halted CPU */
+	OP_FAR = 0x9a,	 /* calls fake_cpu.far, if it is mapped and not all zero there */
+	OP_SITE = 0xa0,	 /* does nothing; FAKE_SITE_LEN bytes, the others 1, or 2 if this one is ... */
+	OP_SITE2 = 0xa1,
+	OP_POKE = 0xa8, /* the next of three writes that make the one of the other, at fake_machine.site */
 };
+
+#define FAKE_SITE_LEN 3
 
 enum fake_reg { FAKE_PC, FAKE_SP, FAKE_COUNT, FAKE_DEFERRED, FAKE_NREGS };
 
@@ -54,7 +64,11 @@ struct fake_cpu {
 	bool closed;	 /* the guest masks them: a let-in is refused */
 	bool in_handler; /* and these are what it returns to */
 	uint64_t irq_pc, irq_ret;
-	uint64_t home;		/* of the let-in under way, or the last one */
+	uint64_t home; /* of the let-in under way, or the last one */
+	uint64_t far;
+	unsigned space;
+	unsigned poke;		/* writes that OP_POKE has done */
+	uint64_t torn;		/* half of each version of a site was executed */
 	uint64_t foreign;	/* breakpoint instructions that were the guest's own */
 	uint64_t ran[FAKE_RAM]; /* how often the instruction at this address ran */
 	unsigned seed;
@@ -67,6 +81,10 @@ struct fake_machine {
 	bool watch_before; /* watchpoints report before the access */
 	bool hw_only;	   /* swbreak() answers VM_SWBREAK_HW */
 	unsigned hw_slots;
+	unsigned exits;		       /* instructions between exits to user space, 0: none but stops */
+	atomic_uint user[FAKE_SPACES]; /* where FAKE_USER leads; 0: nowhere */
+	atomic_uint module;	       /* where FAKE_MODULE leads */
+	unsigned site;
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
 	atomic_int killed;

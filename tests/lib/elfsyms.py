@@ -26,3 +26,17 @@ def table(path):
 			found[data[names + name:end].decode()] = (value, length)
 	found.pop('', None)
 	return found
+
+
+def code(path):
+	"""[(address, bytes)] of its executable segments."""
+	with open(path, 'rb') as f:
+		data = f.read()
+	at, = struct.unpack_from('<Q', data, 0x20)
+	size, count = struct.unpack_from('<HH', data, 0x36)
+	found = []
+	for i in range(count):
+		kind, flags, offset, vaddr, _, length = struct.unpack_from('<IIQQQQ', data, at + i * size)
+		if kind == 1 and flags & 1:     # PT_LOAD, PF_X
+			found.append((vaddr, data[offset:offset + length]))
+	return found

@@ -11,6 +11,7 @@ NAMED finds one by its function's name. Those that only one ISA has (scene_x86*,
 
 import tap
 import scene_arm64      # noqa: F401: what is imported registers its scenarios
+import scene_breaks     # noqa: F401
 import scene_clients    # noqa: F401
 import scene_cpus       # noqa: F401
 import scene_lldb       # noqa: F401

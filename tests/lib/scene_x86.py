@@ -213,18 +213,3 @@ def unpacked_later(host):
 			tap.equal(g.int('n'), n, 'n')
 			tap.equal(g.frames()[:2], ['bz_work', 'bz_main'], 'backtrace')
 		ends_in_gdb(m, g, serial='bz_calls=0x6013\nend\n')
-
-
-@scenario('no more breakpoints in code to come than there are hardware slots; the reason is told', 'hardware',
-	  arch='x86_64')
-def unpacked_later_refused(host):
-	with raw_session(host, guest='bz.bin', symbols_of='bz') as (m, c, sym):
-		slots = host.facts['hw_break_slots']
-		for i in range(slots):
-			tap.equal(c.ask('Z0,%x,1' % (sym['bz_high'] + i)), 'OK', 'Z0 number %d' % i)
-		answer = c.ask('Z0,%x,1' % (sym['bz_high'] + slots))
-		tap.check(answer.startswith('E.') and len(answer) > 6, 'a reason, not %r' % answer)
-		tap.contains(c.monitor('info breakpoints'), 'hardware', 'monitor info breakpoints')
-		for i in range(slots):
-			tap.equal(c.ask('z0,%x,1' % (sym['bz_high'] + i)), 'OK', 'z0 number %d' % i)
-		ends_raw(m, c, 'end\n')

@@ -160,6 +160,28 @@ ud2_at:	ud2
 	entry	int80_entry, int80_seen, int80_after, 0
 	entry	ud2_entry, ud2_seen, ud2_at, 2
 
+	/* Code that is patched while others execute it: a NOP, or a call of poke_called. */
+	.globl poke_site, poke_called, poke_entry
+	.balign 8
+poke_site:
+	.byte	0x0f, 0x1f, 0x44, 0, 0
+	ret
+poke_called:
+	lock incq poke_calls(%rip)
+	ret
+poke_entry: /* #BP: as if the NOP had been executed */
+	push	%rax
+	lea	poke_site + 1(%rip), %rax
+	cmp	%rax, 8(%rsp)
+	jne	1f
+	addq	$4, 8(%rsp)
+	lock incq poke_traps(%rip)
+	pop	%rax
+	iretq
+1:	lock incq strays(%rip)
+	pop	%rax
+	iretq
+
 	/* halts(): for a debugger to step through; nothing need wake the first HLT, a timer may the second */
 	.globl halts, halt_dark, halt_dark_after, halt_light, halt_light_after
 halts:

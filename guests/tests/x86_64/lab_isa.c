@@ -109,6 +109,66 @@ static void scene_int3(unsigned long n, unsigned long m)
 	say("\n");
 }
 
+/* ---- poke,N: CPU 0 patches code N times, the way Linux does, while CPU 1 executes it ---- */
+
+extern uint8_t poke_site[], poke_called[], poke_entry[];
+volatile unsigned long poke_calls, poke_traps, poke_runs, poke_done;
+
+#define POKE_PAUSE 20 /* turns in which the other CPU comes to see it */
+
+static void poke_wait(void)
+{
+	uint32_t a = 0, b, c = 0, d;
+
+	for (volatile unsigned i = 0; i < POKE_PAUSE; i++)
+		;
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
+}
+
+static void poke(int call)
+{
+	static const uint8_t nop[] = {0x0f, 0x1f, 0x44, 0, 0};
+	int32_t offset = (int32_t)(poke_called - (poke_site + sizeof(nop)));
+	const uint8_t *tail = call ? (const uint8_t *)&offset : nop + 1;
+
+	((volatile uint8_t *)poke_site)[0] = 0xcc;
+	poke_wait();
+	for (unsigned i = 0; i < 4; i++)
+		((volatile uint8_t *)poke_site)[i + 1] = tail[i];
+	poke_wait();
+	((volatile uint8_t *)poke_site)[0] = call ? 0xe8 : nop[0];
+	poke_wait();
+}
+
+static void poke_worker(unsigned cpu)
+{
+	(void)cpu;
+	while (!poke_done) {
+		((void (*)(void))(unsigned long)poke_site)();
+		poke_runs++;
+	}
+	poke_done = 2;
+	isa_idle();
+}
+
+static void scene_poke(unsigned long n, unsigned long m)
+{
+	(void)m;
+	set_gate(3, (const char *)poke_entry);
+	platform_start_cpus(poke_worker);
+	while (!poke_runs)
+		;
+	for (unsigned long i = 0; i < n; i++)
+		poke(!(i & 1));
+	poke_done = 1;
+	while (poke_done != 2)
+		;
+	info_hex("site", *(volatile uint32_t *)poke_site);
+	info_hex("called", poke_calls != 0);
+	info_hex("strays", strays);
+	say("poked\n");
+}
+
 /* ---- insns,HZ: instructions that are hard to step over; with a timer that interrupts wherever it may ---- */
 
 void step_insns(void);
@@ -362,6 +422,7 @@ const struct scene isa_scenes[] = {
 	{"insns", scene_insns},
 	{"int3", scene_int3},
 	{"panic", scene_panic},
+	{"poke", scene_poke},
 	{"reset-acpi", scene_reset_acpi},
 	{"reset-cf9", scene_reset_cf9},
 	{"reset-i8042", scene_reset_i8042},
