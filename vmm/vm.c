@@ -39,6 +39,8 @@ static void vm_power_event(void *ctx, enum power_event event, unsigned value)
 		vm_exit(vm, STATUS_OK);
 		break;
 	case POWER_RESET:
+		if (vcpu_hold_reset(vm))
+			break;
 		log_info("the guest rebooted");
 		vm_exit(vm, STATUS_OK);
 		break;

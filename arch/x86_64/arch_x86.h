@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/arch.h"
 #include "arch/probe.h"
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/fpu.h"
@@ -114,6 +115,8 @@ int x86_msrs_reset(struct vcpu *vcpu);
  * where that instruction fails to emulate.
  */
 int x86_give_exception(struct vcpu *vcpu, unsigned vector, unsigned len);
+/* catch.c, own thread: a filtered MSR was read or written. */
+enum arch_exit x86_msr_exit(struct vcpu *vcpu, bool write);
 /* debug.c, own thread: an exception was queued at the present pc. The next arm (a step's own included) takes it up. */
 void x86_given(struct vcpu *vcpu, unsigned vector, bool error_code);
 
