@@ -95,7 +95,7 @@ static const struct monitor_command monitor_commands[] = {
 	{"help", "", "this list", mon_help},
 	{"version", "", "what this is", mon_version},
 	{"info version", "", "the same", mon_version},
-	{"info cpus", "", "the CPUs and what they do; * is selected", mon_cpus},
+	{"info cpus", "", "the CPUs; * is the selected one", mon_cpus},
 	{"info registers", "[-a]", "registers of the selected CPU, or of all", mon_registers},
 	{"info breakpoints", "", "what is inserted now, and how", mon_breakpoints},
 	{"info fault", "", "why the machine cannot go on", mon_fault},

@@ -11,9 +11,9 @@
 #define MONITOR_HANDLER(name) void name(struct gdb_session *s, const char *args, struct gdb_buf *out)
 
 /* monitor_mem.c */
-MONITOR_HANDLER(gdb_mon_mem);	 /* info mem */
-MONITOR_HANDLER(gdb_mon_tlb);	 /* info tlb */
-MONITOR_HANDLER(gdb_mon_mtree);	 /* info mtree */
+MONITOR_HANDLER(gdb_mon_mem);	/* info mem */
+MONITOR_HANDLER(gdb_mon_tlb);	/* info tlb */
+MONITOR_HANDLER(gdb_mon_mtree); /* info mtree */
 MONITOR_HANDLER(gdb_mon_xp);
 MONITOR_HANDLER(gdb_mon_gva2gpa);
 MONITOR_HANDLER(gdb_mon_gpa2hva);

@@ -225,7 +225,8 @@ static void put_space(const struct region *r, size_t n, bool ports, struct gdb_b
 		const struct region *next = NULL;
 
 		for (size_t i = 0; i < n; i++) {
-			if (r[i].ports == ports && (!last || r[i].base > last->base) && (!next || r[i].base < next->base))
+			if (r[i].ports == ports && (!last || r[i].base > last->base) &&
+				(!next || r[i].base < next->base))
 				next = &r[i];
 		}
 		if (!next)

@@ -40,10 +40,10 @@ struct vcpu {
 	bool started;	    /* thread exists (main thread's) */
 	atomic_bool in_run; /* inside the run loop, so a kick has somebody to reach */
 	/* Own thread's: */
-	bool io_pending;  /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
-	bool exit_held;	  /* run->exit_reason came while I/O was being finished and is still to be handled */
-	bool stepping;	  /* armed to step */
-	bool panicked;	  /* the guest has reported a panic: to be dealt with behind the next checkpoint */
+	bool io_pending; /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
+	bool exit_held;	 /* run->exit_reason came while I/O was being finished and is still to be handled */
+	bool stepping;	 /* armed to step */
+	bool panicked;	 /* the guest has reported a panic: to be dealt with behind the next checkpoint */
 	enum reset_state reset;
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
 	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */

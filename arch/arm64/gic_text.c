@@ -15,9 +15,9 @@
 
 const char arch_chips[] = "gic";
 
-#define DIST_SIZE  0x10000ULL
-#define CPU_SIZE   0x2000ULL /* GICv2's CPU interface */
-#define FRAME_SGI  0x10000   /* of a redistributor: SGIs and PPIs */
+#define DIST_SIZE 0x10000ULL
+#define CPU_SIZE  0x2000ULL /* GICv2's CPU interface */
+#define FRAME_SGI 0x10000   /* of a redistributor: SGIs and PPIs */
 
 bool arch_kernel_region(struct vm *vm, size_t i, struct region *out)
 {
@@ -50,7 +50,8 @@ bool arch_kernel_region(struct vm *vm, size_t i, struct region *out)
 #define FIRST_SPI      32
 #define TYPER_LINES(v) (32 * (((v)&0x1f) + 1))
 
-/* ICC registers as KVM numbers them: op0 3, and so on; the encoding is that of KVM_GET_ONE_REG without its high bits. */
+/* ICC registers as KVM numbers them: op0 3, and so on; the encoding is that of KVM_GET_ONE_REG without its high bits.
+ */
 #define ICC_REG(op1, crn, crm, op2) (3ull << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2))
 #define ICC_PMR			    ICC_REG(0ull, 4ull, 6ull, 0ull)
 #define ICC_IGRPEN1		    ICC_REG(0ull, 12ull, 12ull, 7ull)
@@ -121,7 +122,10 @@ static void put_name(struct text *t, unsigned irq)
 		if (timers[i].irq == irq)
 			device = timers[i].name;
 	}
-	text_put(t, "%4u  %s %-3u %-16s", irq, name, irq < 16 ? irq : irq < FIRST_SPI ? irq - 16 : irq - FIRST_SPI,
+	text_put(t, "%4u  %s %-3u %-16s", irq, name,
+		irq < 16	  ? irq
+		: irq < FIRST_SPI ? irq - 16
+				  : irq - FIRST_SPI,
 		device ? device : "");
 }
 

@@ -140,9 +140,9 @@ static int put_lapic(struct text *t, struct vcpu *vcpu)
 		base & APICBASE_ENABLED ? "enabled" : "disabled", base & APICBASE_X2APIC ? ", x2APIC" : "");
 	/* KVM hands the ID out in the xAPIC's place in either mode. */
 	text_put(t, "ID           0x%x, version 0x%x\n", apic_reg(&apic, APIC_ID) >> 24, apic_reg(&apic, APIC_VERSION));
-	text_put(t, "TPR 0x%02x     PPR 0x%02x, LDR 0x%08x, DFR 0x%08x, ESR 0x%x\n", apic_reg(&apic, APIC_TPR) & 0xff,
-		apic_reg(&apic, APIC_PPR) & 0xff, apic_reg(&apic, APIC_LDR), apic_reg(&apic, APIC_DFR),
-		apic_reg(&apic, APIC_ESR));
+	text_put(t, "TPR          0x%02x, PPR 0x%02x, LDR 0x%08x, DFR 0x%08x, ESR 0x%x\n",
+		apic_reg(&apic, APIC_TPR) & 0xff, apic_reg(&apic, APIC_PPR) & 0xff, apic_reg(&apic, APIC_LDR),
+		apic_reg(&apic, APIC_DFR), apic_reg(&apic, APIC_ESR));
 	text_put(t, "SVR          0x%08x: %s, spurious vector 0x%02x\n", svr,
 		svr & SVR_ENABLED ? "enabled" : "disabled by software", svr & 0xff);
 	text_put(t, "ICR          0x%08x, to 0x%08x: %s\n", icr, apic_reg(&apic, APIC_ICR_HI),
@@ -169,11 +169,10 @@ static int put_ioapic(struct text *t, struct vcpu *vcpu)
 		uint64_t v = chip.chip.ioapic.redirtbl[i].bits;
 
 		text_put(t, "pin %-2u vector 0x%02x to %s 0x%02x, %s, %s%s%s%s%s%s\n", i, (unsigned)(v & 0xff),
-			v & 1u << 11 ? "logical" : "APIC", (unsigned)(v >> 56),
-			delivery_modes[LVT_MODE((uint32_t)v)], v & LVT_LEVEL ? "level" : "edge",
-			v & LVT_LOW ? ", active low" : "", v & LVT_IRR ? ", remote IRR" : "",
-			v & LVT_PENDING ? ", pending" : "", v & LVT_MASKED ? ", masked" : "",
-			chip.chip.ioapic.irr >> i & 1 ? ", waiting" : "");
+			v & 1u << 11 ? "logical" : "APIC", (unsigned)(v >> 56), delivery_modes[LVT_MODE((uint32_t)v)],
+			v & LVT_LEVEL ? "level" : "edge", v & LVT_LOW ? ", active low" : "",
+			v & LVT_IRR ? ", remote IRR" : "", v & LVT_PENDING ? ", pending" : "",
+			v & LVT_MASKED ? ", masked" : "", chip.chip.ioapic.irr >> i & 1 ? ", waiting" : "");
 	}
 	return 0;
 }

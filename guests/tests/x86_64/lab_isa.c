@@ -41,6 +41,11 @@ void isa_write(const char *text, size_t n)
 	}
 }
 
+void isa_touch(unsigned value)
+{
+	outb(0x80, (uint8_t)value);
+}
+
 void isa_interrupts_on(void)
 {
 	__asm__ volatile("sti" : : : "memory");
@@ -105,6 +110,36 @@ static void scene_int3(unsigned long n, unsigned long m)
 	say(" strays ");
 	say_number(strays);
 	say("\n");
+}
+
+/* ---- events: what a debugger may catch; nmi: waits for one ---- */
+
+extern char gp_entry[], nmi_entry[];
+void events(void);
+extern volatile uint64_t event_msr, gps_seen, nmis_seen;
+extern volatile uint32_t event_mmio;
+extern volatile uint8_t event_in;
+
+static void scene_events(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	set_gate(13, gp_entry);
+	events();
+	info_hex("in", event_in);
+	info_hex("mmio", event_mmio);
+	info_hex("msr", event_msr);
+	info_hex("gps", gps_seen);
+}
+
+static void scene_nmi(unsigned long n, unsigned long m)
+{
+	(void)m;
+	set_gate(2, nmi_entry);
+	say("waiting\n");
+	while (nmis_seen < n)
+		shared(nmis_seen, 1);
+	info_hex("nmis", nmis_seen);
 }
 
 /* ---- insns,HZ: instructions that are hard to step over; with a timer that interrupts wherever it may ---- */
@@ -266,12 +301,14 @@ static void scene_sse(unsigned long n, unsigned long m)
 
 const struct scene isa_scenes[] = {
 	{"debugexit", scene_debugexit},
+	{"events", scene_events},
 	{"halt", scene_halt},
 	{"halts", scene_halts},
 	{"high", scene_high},
 	{"info", scene_info},
 	{"insns", scene_insns},
 	{"int3", scene_int3},
+	{"nmi", scene_nmi},
 	{"panic", scene_panic},
 	{"reset-acpi", scene_reset_acpi},
 	{"reset-cf9", scene_reset_cf9},
