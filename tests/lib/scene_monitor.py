@@ -269,16 +269,16 @@ def catch_step(host):
 @scenario('catch msr: read, written, refused; and a step over it', 'breakpoints', 'step', arch='x86_64')
 def catch_msr(host):
 	with raw_session(host, 'lab=events') as (m, c, sym):
-		for event in ('msr 0x176', 'msr 0x3fff0000'):
+		for event in ('msr 0xc0000102', 'msr 0x3fff0000'):
 			tap.contains(c.monitor('catch ' + event), 'stops the machine', event)
-		caught(c, 'msr: CPU 0 wrote 0xffff8000abcd1234 (8 bytes) to MSR 0x176')
-		caught(c, 'msr: CPU 0 read 0xffff8000abcd1234 (8 bytes) from MSR 0x176')
+		caught(c, 'msr: CPU 0 wrote 0xffff8000abcd1234 (8 bytes) to MSR 0xc0000102')
+		caught(c, 'msr: CPU 0 read 0xffff8000abcd1234 (8 bytes) from MSR 0xc0000102')
 		caught(c, 'msr: CPU 0 read 0x0000000000000000 (8 bytes) from MSR 0x3fff0000: refused, the guest gets #GP')
 		ends_raw(m, c, EVENTS_END)
 	with raw_session(host, 'lab=events') as (m, c, sym):
 		runs_to(c, sym['event_msr_write'])
-		c.monitor('catch msr 0x176')
-		stop = caught(c, 'msr: CPU 0 wrote 0xffff8000abcd1234 (8 bytes) to MSR 0x176', 'vCont;s:1')
+		c.monitor('catch msr 0xc0000102')
+		stop = caught(c, 'msr: CPU 0 wrote 0xffff8000abcd1234 (8 bytes) to MSR 0xc0000102', 'vCont;s:1')
 		tap.equal(hex(stop.pc), hex(sym['event_msr_write'] + 2), 'pc behind the WRMSR')
 		stop, said = resume(c, 'vCont;s:1')
 		tap.equal((stop.signal, said), (5, ''), 'a step that is nothing but a step')

@@ -2,7 +2,7 @@
 
 #define PORT	 0x80			/* nobody's */
 #define NOBODY	 0xd0000000		/* no device, no memory */
-#define MSR_KEPT 0x176			/* IA32_SYSENTER_EIP */
+#define MSR_KEPT 0xc0000102		/* KERNEL_GS_BASE, which hardware serves unless it is filtered */
 #define MSR_NONE 0x3fff0000		/* no processor has it */
 
 	.text
