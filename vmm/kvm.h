@@ -23,11 +23,13 @@ struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
 struct console; /* vmm/console.h: the host side of the serial port */
 
-/* A reset that the debugger wants to see before it happens. */
-enum reset_state {
-	RESET_NONE,
-	RESET_ASKED,  /* by the guest; to be reported */
-	RESET_CAUGHT, /* reported: it happens when the vCPU is resumed */
+/* An end or a reset that the guest has asked for, put off until the debugger has seen why. */
+struct held_power {
+	bool held;
+	bool told; /* of a reset that is caught */
+	bool due;  /* now: not to be put off again */
+	enum power_event event;
+	unsigned value;
 };
 
 struct vcpu {
@@ -44,7 +46,8 @@ struct vcpu {
 	bool exit_held;	 /* run->exit_reason came while I/O was being finished and is still to be handled */
 	bool stepping;	 /* armed to step */
 	bool panicked;	 /* the guest has reported a panic: to be dealt with behind the next checkpoint */
-	enum reset_state reset;
+	bool catching;	 /* in an access that is to be caught */
+	struct held_power power;
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
 	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
 	struct arch_vcpu *arch;
@@ -92,8 +95,8 @@ void vcpu_kick(struct vcpu *vcpu);			   /* any thread; KVM_RUN returns soon or d
 void vcpu_destroy(struct vcpu *vcpu);			   /* main thread, its thread has been joined or never was */
 /* Called from a device: the vCPU of this thread stops with that (or ends the VM) once the access is done. */
 void vcpu_panic(struct vm *vm);
-/* Likewise; true: the debugger wants to see the reset, which is asked for again when it has. */
-bool vcpu_hold_reset(struct vm *vm);
+/* Likewise; true: the debugger is to see this first, and it is asked for again when that has been done. */
+bool vcpu_hold_power(struct vm *vm, enum power_event event, unsigned value);
 /*
  * Own thread. An access that has been made for the guest, and that KVM is still to finish: is it to be caught?
  */

@@ -75,6 +75,7 @@ static void access_bus(const struct bus *bus, uint64_t addr, unsigned size, uint
 void vcpu_accessed(struct vcpu *vcpu, const struct vm_access *a)
 {
 	vm_debug_event(vcpu->vm->debug, vcpu->id, a);
+	vcpu->catching = false;
 	vcpu->io_pending = true;
 }
 
@@ -89,6 +90,7 @@ static void vcpu_access_mmio(struct vcpu *vcpu)
 		.write = run->mmio.is_write,
 	};
 
+	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
 	access_bus(&vcpu->vm->mmio, a.addr, a.size, run->mmio.data, a.write);
 	memcpy(&a.value, run->mmio.data, sizeof(a.value));
 	vcpu_accessed(vcpu, &a);
@@ -106,6 +108,7 @@ static void vcpu_access_io(struct vcpu *vcpu)
 		.write = run->io.direction == KVM_EXIT_IO_OUT,
 	};
 
+	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
 	for (uint32_t i = 0; i < run->io.count; i++)
 		access_bus(&vcpu->vm->pio, run->io.port, run->io.size, data + i * run->io.size, a.write);
 	memcpy(&a.value, data, a.size);
@@ -196,13 +199,17 @@ void vcpu_panic(struct vm *vm)
 	}
 }
 
-bool vcpu_hold_reset(struct vm *vm)
-{
-	static const struct vm_access reset = {.kind = VM_CATCH_RESET};
+static const struct vm_access reset_event = {.kind = VM_CATCH_RESET};
 
-	if (!vcpu_self || vcpu_self->reset == RESET_CAUGHT || !vm_debug_catches(vm->debug, &reset))
+bool vcpu_hold_power(struct vm *vm, enum power_event event, unsigned value)
+{
+	struct held_power *p = vcpu_self ? &vcpu_self->power : NULL;
+
+	if (!p || p->due || event == POWER_PANIC)
 		return false;
-	vcpu_self->reset = RESET_ASKED;
+	if (!vcpu_self->catching && !(event == POWER_RESET && vm_debug_catches(vm->debug, &reset_event)))
+		return false;
+	*p = (struct held_power){.held = true, .event = event, .value = value};
 	return true;
 }
 
@@ -212,26 +219,26 @@ bool vcpu_hold_reset(struct vm *vm)
  */
 static bool vcpu_asked_for(struct vcpu *vcpu)
 {
-	static const struct vm_access reset = {.kind = VM_CATCH_RESET};
 	const struct power *power = &vcpu->vm->power;
+	struct held_power *p = &vcpu->power;
 	struct vm_stop late;
 
+	if (!vcpu->panicked && !p->held)
+		return false;
+	vcpu_finish_io(vcpu, &late);
 	if (vcpu->panicked) {
 		vcpu->panicked = false;
-		vcpu_finish_io(vcpu, &late);
 		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
 		return true;
 	}
-	if (vcpu->reset == RESET_NONE)
-		return false;
-	vcpu_finish_io(vcpu, &late);
-	if (vcpu->reset == RESET_ASKED) {
-		vcpu->reset = RESET_CAUGHT;
-		if (vm_debug_event(vcpu->vm->debug, vcpu->id, &reset))
+	if (p->event == POWER_RESET && !p->told) {
+		p->told = true;
+		if (vm_debug_event(vcpu->vm->debug, vcpu->id, &reset_event))
 			return true;
 	}
-	power->event(power->ctx, POWER_RESET, 0);
-	vcpu->reset = RESET_NONE;
+	p->due = true;
+	power->event(power->ctx, p->event, p->value);
+	*p = (struct held_power){.held = false};
 	return true;
 }
 
@@ -288,7 +295,7 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 static void vcpu_io_exit(struct vcpu *vcpu)
 {
 	vcpu_access(vcpu);
-	if (vcpu->stepping && !vcpu->panicked && vcpu->reset == RESET_NONE)
+	if (vcpu->stepping && !vcpu->panicked && !vcpu->power.held)
 		vcpu_io_stepped(vcpu);
 }
 

@@ -33,14 +33,14 @@ static void vm_power_event(void *ctx, enum power_event event, unsigned value)
 {
 	struct vm *vm = ctx;
 
+	if (vcpu_hold_power(vm, event, value))
+		return;
 	switch (event) {
 	case POWER_OFF:
 		log_info("the guest powered off");
 		vm_exit(vm, STATUS_OK);
 		break;
 	case POWER_RESET:
-		if (vcpu_hold_reset(vm))
-			break;
 		log_info("the guest rebooted");
 		vm_exit(vm, STATUS_OK);
 		break;

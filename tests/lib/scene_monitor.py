@@ -179,14 +179,20 @@ def catch_two_cpus(host):
 		ends_raw(m, c, 'touched\n')
 
 
-@scenario('catch: gone with its client', 'connections')
+@scenario('catch: gone with its client')
 def catch_gone(host):
 	event, _ = TOUCH[host.arch]
 	with raw_session(host, 'lab=touch,2,1') as (m, c, sym):
 		c.monitor('catch ' + event)
 		c.monitor('catch reset')
+		resume(c)               # one of two is seen
 		tap.equal(c.ask('D'), 'OK', 'detach')
 		ends(m, 0, 'touched\n')
+	if host.arch == 'x86_64':
+		with raw_session(host, 'lab=events') as (m, c, sym):
+			c.monitor('catch msr 0xc0000102')
+			tap.equal(c.ask('D'), 'OK', 'detach')
+			ends(m, 0, EVENTS_END)
 
 
 @scenario('catch reset: the machine stops first, then resets')
@@ -221,6 +227,30 @@ def catch_panic_access(host):
 		stop, _ = resume(c)
 		tap.equal((stop.kind, stop.signal), ('W', 8), 'the end')
 		ends(m, 8)
+
+
+@scenario('catch of the very access that ends the machine, or resets it')
+def catch_last_access(host):
+	x86 = host.arch == 'x86_64'
+	with raw_session(host, 'lab=debugexit,21') as (m, c, sym):
+		c.monitor('catch ' + ('io 0xf4' if x86 else 'mmio 0x9f00000'))
+		caught(c, 'io: CPU 0 wrote 0x15 (1 byte) to port 0xf4' if x86 else
+		       'mmio: CPU 0 wrote 0x00000015 (4 bytes) to address 0x9f00000')
+		stop, _ = resume(c)
+		tap.equal((stop.kind, stop.signal), ('W', 43), 'the end')
+		ends(m, 43)
+	if not x86:                     # its reset is no access
+		return
+	with raw_session(host, 'lab=reset-i8042') as (m, c, sym):
+		c.monitor('catch io 0x64')
+		caught(c, 'io: CPU 0 wrote 0xfe (1 byte) to port 0x64')
+		ends_raw(m, c)
+	with raw_session(host, 'lab=reset-i8042') as (m, c, sym):
+		for event in ('io 0x64', 'reset'):
+			c.monitor('catch ' + event)
+		caught(c, 'io: CPU 0 wrote 0xfe (1 byte) to port 0x64')
+		caught(c, 'reset: CPU 0 resets the machine, which happens when it is resumed')
+		ends_raw(m, c)
 
 
 @scenario('catch triple-fault', arch='x86_64')
