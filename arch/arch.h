@@ -135,7 +135,8 @@ int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len);
 int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t len);
 uint64_t arch_pc(struct vcpu *vcpu); /* linear: CS.base + RIP in x86 real mode. Parked, or own thread after fetch */
 
-/* Walk the vCPU's own page tables. Any thread while parked. -EFAULT: not mapped; -EIO: a table is outside RAM. */
+/* Walk the vCPU's own page tables. Any thread while parked. -EFAULT: not mapped; -EIO: a table is outside RAM;
+ * out->len is then the length of the hole from va on, see the ISA's mmu.h. */
 int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
 
 /* Own thread, not parked: make arch_translate() and arch_space() true for this moment. 0 or -errno. */
@@ -167,6 +168,27 @@ void arch_vcpu_state_text(struct vcpu *vcpu, char *buf, size_t len);
 
 /* Planted bytes became visible to instruction fetch (arm64 cleans caches; x86 has nothing to do). */
 void arch_code_written(struct vm *vm, void *host, size_t len);
+
+/* ---- what a debugger's monitor shows and does ---- */
+
+/* The i-th range that KVM serves by itself; false past the end. Any thread. */
+bool arch_kernel_region(struct vm *vm, size_t i, struct region *out);
+
+/* Interrupt controllers that arch_chip_text() knows, in words: "lapic, ioapic, pic". */
+extern const char arch_chips[];
+/* The state of one of them, as that vCPU has it. Own thread, all vCPUs parked. -ENOENT: no such chip here. */
+int arch_chip_text(struct vcpu *vcpu, const char *name, char *buf, size_t len);
+
+/* Own thread, parked: a non-maskable interrupt. -ENOTSUP: the ISA has none; -EAGAIN: this CPU is not started yet. */
+int arch_nmi(struct vcpu *vcpu);
+
+/*
+ * Can accesses of this kind be seen (c->kind: what RAM and arch_kernel_region() do not decide)? 0, or -errno and the
+ * reason in why. Stub thread.
+ */
+int arch_catch_check(struct vm *vm, const struct vm_catch *c, char *why, size_t len);
+/* From now on these MSRs (and no others) leave KVM when the guest uses them. No vCPU runs; any thread. 0 or -errno. */
+int arch_catch_msrs(struct vm *vm, const uint32_t *msrs, size_t n);
 
 /* `--probe-host`: print facts as name=value lines on stdout. Returns 0 or -errno. */
 int arch_probe_host(int kvm_fd);

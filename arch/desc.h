@@ -99,4 +99,18 @@ struct mapping {
 	bool executable;
 };
 
+/* A range of an address space, and what answers there. */
+enum region_kind {
+	REGION_RAM,
+	REGION_DEVICE, /* of this program */
+	REGION_KERNEL, /* KVM serves it by itself: no access is ever seen here */
+};
+
+struct region {
+	enum region_kind kind;
+	bool ports; /* of the space of I/O ports, not of memory */
+	uint64_t base, len;
+	const char *name;
+};
+
 #endif

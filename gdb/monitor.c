@@ -1,17 +1,13 @@
-#include "gdb/session_impl.h"
+#include "gdb/monitor.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #define LINE_MAX_LEN   256
-#define DUMP_BYTES_MAX 4096
 #define REG_LINE_WIDTH 100 /* columns of `info registers` */
 
-/*
- * `monitor ...`: a table of commands. A handler writes text to out; errors are text too, since that is what every
- * client shows. args: the rest of the line, without spaces around it.
- */
+/* `monitor ...`: a table of commands. */
 struct monitor_command {
 	const char *name; /* words, one space between them */
 	const char *args;
@@ -117,135 +113,47 @@ static void mon_fault(struct gdb_session *s, const char *args, struct gdb_buf *o
 	gdb_buf_printf(out, "%s\n", text[0] ? text : "none: the machine can go on");
 }
 
-/* ---- memory ---- */
-
-/* Decimal, or hex after 0x. */
-static bool parse_number(struct gdb_cursor *c, uint64_t *out)
-{
-	return gdb_cursor_prefix(c, "0x") ? gdb_cursor_hex(c, out) : gdb_cursor_dec(c, out);
-}
-
-static void skip_spaces(struct gdb_cursor *c)
-{
-	while (gdb_cursor_eat(c, ' '))
-		;
-}
-
-/* "/[COUNT][x][SIZE]", SIZE one of b h w g; false: something else. */
-static bool parse_format(struct gdb_cursor *c, uint64_t *count, unsigned *size)
-{
-	static const char letters[] = "bhwg";
-
-	if (!gdb_cursor_eat(c, '/'))
-		return true;
-	gdb_cursor_dec(c, count);
-	while (!gdb_cursor_done(c) && *c->p != ' ') {
-		const char *letter = memchr(letters, *c->p, sizeof(letters) - 1);
-
-		if (letter)
-			*size = 1u << (letter - letters);
-		else if (*c->p != 'x')
-			return false;
-		c->p++;
-	}
-	return true;
-}
-
-static void dump(uint64_t addr, const uint8_t *data, size_t n, unsigned size, struct gdb_buf *out)
-{
-	for (size_t at = 0; at + size <= n; at += size) {
-		uint64_t v = 0;
-
-		if (at % 16 == 0)
-			gdb_buf_printf(out, "%s%016llx:", at ? "\n" : "", (unsigned long long)(addr + at));
-		for (unsigned i = size; i-- > 0;)
-			v = v << 8 | data[at + i];
-		gdb_buf_printf(out, " 0x%0*llx", (int)size * 2, (unsigned long long)v);
-	}
-	gdb_buf_putc(out, '\n');
-}
-
-static void mon_xp(struct gdb_session *s, const char *args, struct gdb_buf *out)
-{
-	struct gdb_cursor c = {(const uint8_t *)args, (const uint8_t *)args + strlen(args)};
-	uint64_t count = 1, addr;
-	unsigned size = 4;
-	ssize_t n;
-
-	if (!s->target.phys) {
-		gdb_buf_puts(out, "this machine does not show its physical memory\n");
-		return;
-	}
-	if (!parse_format(&c, &count, &size) || (skip_spaces(&c), !parse_number(&c, &addr)) || !gdb_cursor_done(&c)) {
-		gdb_buf_puts(out, "usage: xp [/COUNTxSIZE] ADDRESS, SIZE one of b h w g, as in: xp /4xg 0x1000\n");
-		return;
-	}
-	if (!count || count > DUMP_BYTES_MAX / size) {
-		gdb_buf_printf(out, "xp: 1 to %u units, please\n", DUMP_BYTES_MAX / size);
-		return;
-	}
-	n = s->target.phys->read(s->target.t, addr, s->mem, (size_t)count * size);
-	if (n < (ssize_t)size)
-		gdb_buf_printf(out, "0x%llx is not RAM\n", (unsigned long long)addr);
-	else
-		dump(addr, s->mem, (size_t)n, size, out);
-}
-
-static void mon_gva2gpa(struct gdb_session *s, const char *args, struct gdb_buf *out)
-{
-	struct gdb_cursor c = {(const uint8_t *)args, (const uint8_t *)args + strlen(args)};
-	struct mapping m = {0};
-	uint64_t va;
-
-	if (!s->target.phys) {
-		gdb_buf_puts(out, "this machine does not show its page tables\n");
-		return;
-	}
-	if (!parse_number(&c, &va) || !gdb_cursor_done(&c)) {
-		gdb_buf_puts(out, "usage: gva2gpa ADDRESS, as in: gva2gpa 0xffffffff81000000\n");
-		return;
-	}
-	if (s->target.phys->translate(s->target.t, s->g_cpu, va, &m) < 0)
-		gdb_buf_puts(out, "Unmapped\n");
-	else
-		gdb_buf_printf(out, "gpa: 0x%llx (%s%s%s, 0x%llx bytes to the end of the page)\n",
-			(unsigned long long)m.gpa, m.user ? "user, " : "", m.writable ? "writable" : "read-only",
-			m.executable ? ", executable" : "", (unsigned long long)m.len);
-}
-
-static void mon_quit(struct gdb_session *s, const char *args, struct gdb_buf *out)
-{
-	(void)args;
-	gdb_buf_puts(out, "the machine ends\n");
-	s->target.base->kill(s->target.t);
-	s->state = GDB_GONE;
-}
-
 /* ---- the table ---- */
 
+/* A line of help has 80 columns: the words 31 with their arguments, the text 39. */
 static const struct monitor_command monitor_commands[] = {
 	{"help", "", "this list", mon_help},
 	{"version", "", "what this is", mon_version},
 	{"info version", "", "the same", mon_version},
-	{"info cpus", "", "the CPUs and what they do; * is the selected one", mon_cpus},
-	{"info registers", "[-a]", "all registers of the selected CPU, or of all", mon_registers},
+	{"info cpus", "", "the CPUs; * is the selected one", mon_cpus},
+	{"info registers", "[-a]", "of the selected CPU, or of all", mon_registers},
 	{"info breakpoints", "", "what is inserted now, and how", mon_breakpoints},
 	{"info fault", "", "why the machine cannot go on", mon_fault},
-	{"xp", "[/COUNTxSIZE] ADDRESS", "physical memory; SIZE is b, h, w or g", mon_xp},
-	{"gva2gpa", "ADDRESS", "where the selected CPU's page tables lead", mon_gva2gpa},
-	{"quit", "", "end the machine", mon_quit},
+	{"info mem", "[FROM]", "what the selected CPU's tables map", gdb_mon_mem},
+	{"info tlb", "[FROM]", "the same, and where it leads", gdb_mon_tlb},
+	{"info mtree", "", "RAM, devices, and what KVM serves", gdb_mon_mtree},
+	{"info lapic", "", "the selected CPU's local APIC", gdb_mon_lapic},
+	{"info ioapic", "", "the I/O APIC", gdb_mon_ioapic},
+	{"info pic", "", "the two PICs", gdb_mon_pic},
+	{"info gic", "", "the GIC as the selected CPU has it", gdb_mon_gic},
+	{"xp", "[/COUNTxSIZE] ADDRESS", "physical memory; SIZE is b, h, w or g", gdb_mon_xp},
+	{"gva2gpa", "ADDRESS", "where the selected CPU's tables lead", gdb_mon_gva2gpa},
+	{"gpa2hva", "ADDRESS", "where RAM is in this process", gdb_mon_gpa2hva},
+	{"catch delete", "NUMBER|all", "do not stop at this any more", gdb_mon_catch_delete},
+	{"catch off", "", "nor at anything else", gdb_mon_catch_off},
+	{"catch", "[EVENT [ADDRESS[,LEN]]]", "stop at an event; alone: the list", gdb_mon_catch},
+	{"nmi", "[all]", "an NMI for the selected CPU, or all", gdb_mon_nmi},
+	{"reset", "", "the machine starts again", gdb_mon_reset},
+	{"poweroff", "", "end it as the guest would: status 0", gdb_mon_poweroff},
+	{"quit", "", "end it: status 14", gdb_mon_quit},
 };
 
 #define NCOMMANDS (sizeof(monitor_commands) / sizeof(monitor_commands[0]))
 
 static void mon_help(struct gdb_session *s, const char *args, struct gdb_buf *out)
 {
-	(void)s;
 	(void)args;
 	for (size_t i = 0; i < NCOMMANDS; i++) {
 		const struct monitor_command *cmd = &monitor_commands[i];
-		int pad = 32 - (int)strlen(cmd->name);
+		int pad = 31 - (int)strlen(cmd->name);
 
+		if (gdb_mon_lacks(s, cmd->name))
+			continue;
 		gdb_buf_printf(out, "monitor %s %-*s %s\n", cmd->name, pad, cmd->args, cmd->help);
 	}
 }

@@ -1,6 +1,7 @@
 #include "gdb/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -281,6 +282,11 @@ static void console_fault(struct gdb_session *s, const struct gdb_stop *stop)
 	const struct gdb_info_ops *info = s->target.info;
 	char text[1024] = "";
 
+	if (stop->text[0]) {
+		snprintf(text, sizeof(text), "%s\n", stop->text);
+		gdb_session_console(s, text, strlen(text));
+		return;
+	}
 	if (stop->kind != GDB_STOP_SIGNAL || stop->signo == 2 || stop->signo == 5 || !info || !info->fault)
 		return;
 	info->fault(s->target.t, text, sizeof(text) - 1);

@@ -1,7 +1,7 @@
 /*
  * The inside of a session, shared by session.c (states and bytes), commands.c
  * (the table), and the files of handlers: memory.c resume.c query.c stop.c
- * monitor.c. Nobody else includes this.
+ * monitor*.c. Nobody else includes this.
  */
 #ifndef GDB_SESSION_IMPL_H
 #define GDB_SESSION_IMPL_H

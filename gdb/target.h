@@ -40,6 +40,7 @@ enum gdb_stop_kind {
 /* gdb's own numbers of signals, GDB manual "Stop Reply Packets" */
 #define GDB_SIGNAL_INT	2
 #define GDB_SIGNAL_TRAP 5
+#define GDB_SIGNAL_USR1 30
 
 struct gdb_stop {
 	enum gdb_stop_kind kind;
@@ -48,6 +49,7 @@ struct gdb_stop {
 	enum hw_kind access;
 	uint64_t addr;
 	int status;
+	char text[200]; /* for the user's console, one line without its end; "" for none */
 };
 
 enum gdb_break_type { /* the Z packet's digit */
@@ -86,11 +88,50 @@ struct gdb_phys_ops { /* guest physical memory: qqemu.PhyMemMode and `monitor xp
 	ssize_t (*write)(void *t, uint64_t gpa, const void *buf, size_t len);
 	int (*translate)(void *t, int cpu, uint64_t va, struct mapping *out);
 	int (*ram)(void *t, size_t i, uint64_t *gpa, uint64_t *len); /* the i-th range of RAM; -ENOENT past the end */
+	/*
+	 * The first mapping at or after *va, which becomes where it begins (or stays, inside of one). -ENOENT: no more;
+	 * -E2BIG: not found within *budget look-ups, which are counted down; *va is where to go on. May be NULL.
+	 */
+	int (*next)(void *t, int cpu, uint64_t *va, unsigned *budget, struct mapping *out);
+	void *(*host)(void *t, uint64_t gpa); /* RAM in this process, NULL: not RAM. May be NULL */
 };
 
 struct gdb_info_ops { /* for monitor commands; each returns false past the end */
 	bool (*breakpoint)(void *t, size_t i, char *buf, size_t len);
 	void (*fault)(void *t, char *buf, size_t len); /* why the VM cannot go on; "" if it can */
+	/* These may be NULL. The i-th range of the address spaces. */
+	bool (*region)(void *t, size_t i, struct region *out);
+	/* An interrupt controller's state as that CPU has it. -ENOENT: not there; chips() lists the names that are. */
+	int (*chip)(void *t, int cpu, const char *name, char *buf, size_t len);
+	const char *(*chips)(void *t);
+};
+
+struct gdb_life_ops { /* each may be NULL: the machine cannot do that */
+	int (*restart)(void *t);
+	int (*poweroff)(void *t);
+	int (*nmi)(void *t, int cpu); /* -ENOTSUP: the ISA has none; -EAGAIN: the CPU is not started */
+};
+
+enum gdb_catch_kind {
+	GDB_CATCH_PANIC,
+	GDB_CATCH_TRIPLE_FAULT,
+	GDB_CATCH_RESET,
+	GDB_CATCH_MMIO,
+	GDB_CATCH_IO,
+	GDB_CATCH_MSR,
+};
+
+struct gdb_catch {
+	enum gdb_catch_kind kind;
+	uint64_t addr, len; /* MMIO, IO; MSR: its number, 1; others 0, 1 */
+	unsigned id;
+};
+
+struct gdb_catch_ops { /* events to stop at; gone when the client leaves */
+	/* The new one's number, > 0, or -errno with the reason in why. */
+	int (*add)(void *t, const struct gdb_catch *c, char *why, size_t len);
+	int (*remove)(void *t, unsigned id); /* 0: all. -ENOENT */
+	bool (*get)(void *t, size_t i, struct gdb_catch *out);
 };
 
 struct gdb_target {
@@ -100,6 +141,8 @@ struct gdb_target {
 	const struct gdb_break_ops *breaks;
 	const struct gdb_phys_ops *phys;
 	const struct gdb_info_ops *info;
+	const struct gdb_life_ops *life;
+	const struct gdb_catch_ops *catches;
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gdb/session.h"
+#include "gdb/target_vm_monitor.h"
 
 struct target_vm {
 	struct vm_debug *debug;
@@ -13,6 +14,11 @@ struct target_vm {
 	bool attached;
 	bool ended; /* EXITED was seen, or the VM was killed: no more to detach from */
 };
+
+struct vm_debug *target_vm_debug(void *t)
+{
+	return ((struct target_vm *)t)->debug;
+}
 
 /* ---- base ops ---- */
 
@@ -160,6 +166,8 @@ static const struct gdb_phys_ops phys_ops = {
 	.read = op_phys_read,
 	.write = op_phys_write,
 	.translate = op_translate,
+	.next = target_vm_next,
+	.host = target_vm_host,
 };
 
 static bool op_breakpoint(void *t, size_t i, char *buf, size_t len)
@@ -186,6 +194,9 @@ static void op_fault(void *t, char *buf, size_t len)
 static const struct gdb_info_ops info_ops = {
 	.breakpoint = op_breakpoint,
 	.fault = op_fault,
+	.region = target_vm_region,
+	.chip = target_vm_chip,
+	.chips = target_vm_chips,
 };
 
 /* ---- the service ---- */
@@ -227,6 +238,9 @@ static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev
 	case VM_STOP_FAULT:
 		stop->signo = fault_signal(tv);
 		break;
+	case VM_STOP_EVENT:
+		target_vm_event_stop(ev->cpu, &ev->stop.event, stop);
+		break;
 	case VM_STOP_NONE:
 	case VM_STOP_STEPPED:
 		break;
@@ -262,6 +276,8 @@ static struct gdb_session *service_open(void *ctx)
 		.breaks = &break_ops,
 		.phys = &phys_ops,
 		.info = &info_ops,
+		.life = &target_vm_life_ops,
+		.catches = &target_vm_catch_ops,
 	};
 	struct gdb_session *s;
 

@@ -94,13 +94,15 @@ void debug_begin_stop_locked(struct vm_debug *d, int self)
 		debug_advance_locked(d);
 }
 
-static void record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
+void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 {
 	struct cpu_debug *c = &d->cpu[cpu];
 
 	if (c->pending.kind == VM_STOP_NONE) {
 		c->pending = *stop;
 		c->pending_seq = d->stop_seq++;
+	} else if (stop->kind == VM_STOP_EVENT && c->nlater < EVENTS_LATER) {
+		c->later[c->nlater++] = *stop;
 	}
 	debug_begin_stop_locked(d, cpu);
 }
@@ -179,13 +181,24 @@ static void solo_locked(struct vm_debug *d, int cpu, uint64_t pc)
 	run_locked(&d->cpu[cpu], &d->breaks.solo_slots, true);
 }
 
+/* What came behind a stop that has been reported, or was dropped, is the next. */
+static void promote_later_locked(struct vm_debug *d, struct cpu_debug *c)
+{
+	if (c->pending.kind != VM_STOP_NONE || !c->nlater)
+		return;
+	c->pending = c->later[0];
+	c->pending_seq = d->stop_seq++;
+	memmove(&c->later[0], &c->later[1], --c->nlater * sizeof(c->later[0]));
+}
+
 static int first_pending_locked(struct vm_debug *d)
 {
 	int best = -1;
 
 	for (int i = 0; i < d->m.ncpus; i++) {
-		const struct cpu_debug *c = &d->cpu[i];
+		struct cpu_debug *c = &d->cpu[i];
 
+		promote_later_locked(d, c);
 		if (c->action.kind == VM_STAY || c->pending.kind == VM_STOP_NONE)
 			continue;
 		if (best < 0 || (int)(c->pending_seq - d->cpu[best].pending_seq) < 0)
@@ -212,11 +225,13 @@ static int next_on_breakpoint_locked(struct vm_debug *d, uint64_t *pc)
 static void forget_client_locked(struct vm_debug *d)
 {
 	breaks_clear(d);
+	catches_clear(d);
 	d->detach_wanted = false;
 	for (int i = 0; i < d->m.ncpus; i++) {
 		struct cpu_debug *c = &d->cpu[i];
 
 		c->pending.kind = VM_STOP_NONE;
+		c->nlater = 0;
 		c->known = c->at_watch = false;
 		c->let_in = LET_IN_NO;
 		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
@@ -277,7 +292,7 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	bool was_solo = d->solo == cpu;
 
 	if (stop->kind != VM_STOP_STEPPED) {
-		record_locked(d, cpu, stop);
+		debug_record_locked(d, cpu, stop);
 		return;
 	}
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
@@ -286,13 +301,13 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	switch (was_solo && c->let_in == LET_IN_GOING ? VM_CONT : c->action.kind) {
 	case VM_STEP_RANGE:
 		if (stop->pc < c->action.lo || stop->pc >= c->action.hi) {
-			record_locked(d, cpu, stop);
+			debug_record_locked(d, cpu, stop);
 			return;
 		}
 		count_step_locked(d, cpu, stop->pc);
 		break;
 	case VM_STEP:
-		record_locked(d, cpu, stop);
+		debug_record_locked(d, cpu, stop);
 		return;
 	default:
 		break;
@@ -337,7 +352,7 @@ bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text)
 	taken = d->attached && !d->exiting;
 	if (taken) {
 		snprintf(d->fault, sizeof(d->fault), "%s", text);
-		record_locked(d, cpu, &stop);
+		debug_record_locked(d, cpu, &stop);
 	}
 	pthread_mutex_unlock(&d->lock);
 	return taken;

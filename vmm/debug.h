@@ -34,7 +34,35 @@ enum vm_stop_kind {
 	VM_STOP_SWBREAK, /* pc is the breakpoint's address */
 	VM_STOP_HWBREAK,
 	VM_STOP_WATCH, /* addr is the data address, access its kind */
+	VM_STOP_EVENT, /* something that was to be caught has happened; `event` says what */
 	VM_STOP_FAULT, /* the VM cannot go on (or ends when resumed); vm_debug_fault_text() says why */
+};
+
+/* Events that a client may ask to stop at. */
+enum vm_catch_kind {
+	VM_CATCH_PANIC,	       /* stops as VM_STOP_FAULT, as it does for every client that is attached */
+	VM_CATCH_TRIPLE_FAULT, /* likewise */
+	VM_CATCH_RESET,
+	VM_CATCH_MMIO,
+	VM_CATCH_IO,
+	VM_CATCH_MSR,
+};
+
+struct vm_catch {
+	enum vm_catch_kind kind;
+	uint64_t addr, len; /* MMIO, IO: addresses; MSR: its number, 1; others: 0, 1 */
+	unsigned id;	    /* given by vm_debug_catch_add() */
+};
+
+/* What has happened. */
+struct vm_access {
+	enum vm_catch_kind kind; /* RESET, MMIO, IO or MSR */
+	uint64_t addr;		 /* port, physical address or MSR */
+	unsigned size;		 /* bytes of one access */
+	unsigned count;		 /* of accesses to the same address: string instructions */
+	bool write;
+	bool refused;	/* MSR: the guest gets #GP */
+	uint64_t value; /* of the first of them; its low `size` bytes */
 };
 
 struct vm_stop {
@@ -42,6 +70,7 @@ struct vm_stop {
 	enum hw_kind access; /* VM_STOP_WATCH */
 	uint64_t pc;	     /* linear address of the next instruction */
 	uint64_t addr;
+	struct vm_access event; /* VM_STOP_EVENT */
 };
 
 /* What a vCPU does on resume. VM_STAY leaves it parked. */
@@ -170,6 +199,17 @@ struct vm_debug_machine {
 	enum vm_swbreak (*swbreak)(void *ctx, int cpu);
 	void (*state_text)(void *ctx, int cpu, char *buf, size_t len);
 
+	/* What monitor commands show and do: see arch/arch.h. All of these may be NULL. */
+	bool (*region)(void *ctx, size_t i, struct region *out); /* RAM, devices, what KVM serves; any thread */
+	const char *chips;
+	int (*chip_text)(void *ctx, int cpu, const char *name, char *buf, size_t len); /* own thread */
+	int (*nmi)(void *ctx, int cpu);						       /* own thread */
+	void (*poweroff)(void *ctx);						       /* stub thread */
+	/* Can it be caught? 0, or -errno and why not. Stub thread, stopped. */
+	int (*catch_check)(void *ctx, const struct vm_catch *c, char *why, size_t len);
+	/* MSRs that are to be seen from now on, and no others. Any thread, lock held, nobody runs. */
+	int (*catch_msrs)(void *ctx, const uint32_t *msrs, size_t n);
+
 	/* Stub thread: end the VM, killed from gdb or because gdb's end of the line was closed. Leads to
 	 * vm_debug_exit(). */
 	void (*kill)(void *ctx);
@@ -241,6 +281,31 @@ int vm_debug_translate(struct vm_debug *d, int cpu, uint64_t va, struct mapping 
 int vm_debug_ram_range(struct vm_debug *d, size_t i, uint64_t *gpa, uint64_t *len);
 
 /*
+ * The first mapping at or after *va, as that vCPU's tables have it: *va is where it begins, or the address asked about
+ * if it begins before that. -ENOENT: there is none; -E2BIG: *budget look-ups (counted down) were not enough to find
+ * one, *va is where to go on.
+ */
+int vm_debug_next_mapping(struct vm_debug *d, int cpu, uint64_t *va, unsigned *budget, struct mapping *out);
+/* Where RAM at gpa is in this process, NULL: it is none. */
+void *vm_debug_host_address(struct vm_debug *d, uint64_t gpa);
+/* The i-th range of the machine's address spaces; false past the end. */
+bool vm_debug_region(struct vm_debug *d, size_t i, struct region *out);
+/* Stopped only. -ENOENT: no such interrupt controller; vm_debug_chips() has the names of those there are. */
+int vm_debug_chip_text(struct vm_debug *d, int cpu, const char *name, char *buf, size_t len);
+const char *vm_debug_chips(const struct vm_debug *d);
+/* Stopped only. -ENOTSUP: this machine has none; -EAGAIN: this vCPU is not started. */
+int vm_debug_nmi(struct vm_debug *d, int cpu);
+int vm_debug_poweroff(struct vm_debug *d); /* as if the guest had done it; -ENOTSUP */
+
+/*
+ * Events to stop at, on every vCPU; gone when the client leaves. Stopped only. Add: the catch's number (> 0), the old
+ * one if it is there already; or -errno and one line in why. Remove: by number, 0: all; -ENOENT. Get: the i-th.
+ */
+int vm_debug_catch_add(struct vm_debug *d, const struct vm_catch *c, char *why, size_t len);
+int vm_debug_catch_remove(struct vm_debug *d, unsigned id);
+bool vm_debug_catch_get(struct vm_debug *d, size_t i, struct vm_catch *out);
+
+/*
  * Breakpoints, on every vCPU; cpu is the one whose view of memory resolves the address. Inserting the same
  * type/addr/len again is 0 without a second entry. A VM_BREAK_SW whose address leads nowhere yet is accepted: it has
  * a slot if one is free, and is planted once the address leads to code. Failures: -EBUSY running, -ENOSPC no slot
@@ -279,6 +344,14 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
  * and the thread must go on to the checkpoint; it decides itself what to do once resumed. false: nobody is there.
  */
 bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text);
+
+/*
+ * This has just happened. true: it was to be caught, the stop is recorded and the thread goes on to the checkpoint,
+ * also when another stop is recorded already: both are reported.
+ */
+bool vm_debug_event(struct vm_debug *d, int cpu, const struct vm_access *a);
+/* Would that be caught? */
+bool vm_debug_catches(struct vm_debug *d, const struct vm_access *a);
 
 /* The vCPU's thread has ended (vm_debug_checkpoint() gave false, or a failure): nobody waits for it any more. */
 void vm_debug_gone(struct vm_debug *d, int cpu);

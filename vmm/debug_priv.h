@@ -41,6 +41,7 @@ enum let_in {
 	LET_IN_DUE,   /* to be asked for with the next arm */
 	LET_IN_GOING, /* under way: the vCPU may be anywhere in a handler */
 };
+#define EVENTS_LATER 3
 
 /* One vCPU as the debugger sees it. Under the lock, except where the owner is named. */
 struct cpu_debug {
@@ -48,6 +49,9 @@ struct cpu_debug {
 	struct vm_action action; /* of the last resume; VM_STAY before the first */
 	struct vm_stop pending;	 /* a stop not yet reported; kind NONE: none */
 	unsigned pending_seq;	 /* order among the pending ones */
+	/* Events after the pending stop: an instruction may make several accesses. */
+	struct vm_stop later[EVENTS_LATER];
+	unsigned nlater;
 	/*
 	 * The client has seen this vCPU at its present pc, so a breakpoint there is not news: it is stepped over on
 	 * resume. Set by a report and by an explicit step; cleared when the vCPU has moved and when its pc is written.
@@ -107,6 +111,15 @@ struct break_table {
 	struct hw_slots solo_slots; /* for the one that steps past a breakpoint */
 };
 
+#define CATCHES_MAX 32
+
+/* Changed only while the world is stopped, as the breakpoints are. */
+struct catch_table {
+	struct vm_catch entry[CATCHES_MAX];
+	size_t n;
+	unsigned last_id;
+};
+
 #define DEBUG_EVENTS 8
 
 struct vm_debug {
@@ -124,6 +137,7 @@ struct vm_debug {
 	unsigned stop_seq;
 	struct cpu_debug *cpu;
 	struct break_table breaks;
+	struct catch_table catches;
 	char fault[512];
 	int fd;
 	atomic_uint queued;
@@ -158,6 +172,12 @@ static inline void debug_relax(void)
 /* debug_mem.c: where va leads for that vCPU: its own tables, then (if allowed) the image's layout. Parked or own
  * thread. */
 int debug_resolve(struct vm_debug *d, int cpu, uint64_t va, bool use_layout, struct mapping *out);
+
+/* debug.c: own thread, after a stop. */
+void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+
+/* debug_catch.c: stopped */
+void catches_clear(struct vm_debug *d);
 
 /* debug_bp.c. "stopped": nrunning == 0 and the lock held. */
 void breaks_free(struct break_table *t);

@@ -23,6 +23,15 @@ struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
 struct console; /* vmm/console.h: the host side of the serial port */
 
+/* An end or a reset that the guest has asked for, put off until the debugger has seen why. */
+struct held_power {
+	bool held;
+	bool told; /* of a reset that is caught */
+	bool due;  /* now: not to be put off again */
+	enum power_event event;
+	unsigned value;
+};
+
 struct vcpu {
 	struct vm *vm;
 	int id;
@@ -33,10 +42,12 @@ struct vcpu {
 	bool started;	    /* thread exists (main thread's) */
 	atomic_bool in_run; /* inside the run loop, so a kick has somebody to reach */
 	/* Own thread's: */
-	bool io_pending;  /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
-	bool exit_held;	  /* run->exit_reason came while I/O was being finished and is still to be handled */
-	bool stepping;	  /* armed to step: arch_debug_arm() sets it */
-	bool panicked;	  /* the guest reported a panic in the access that is being handled */
+	bool io_pending; /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
+	bool exit_held;	 /* run->exit_reason came while I/O was being finished and is still to be handled */
+	bool stepping;	 /* armed to step: arch_debug_arm() sets it */
+	bool panicked;	 /* the guest has reported a panic: to be dealt with behind the next checkpoint */
+	bool catching;	 /* in an access that is to be caught */
+	struct held_power power;
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
 	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
 	struct arch_vcpu *arch;
@@ -84,6 +95,12 @@ void vcpu_kick(struct vcpu *vcpu);			   /* any thread; KVM_RUN returns soon or d
 void vcpu_destroy(struct vcpu *vcpu);			   /* main thread, its thread has been joined or never was */
 /* Called from a device: the vCPU of this thread stops with that (or ends the VM) once the access is done. */
 void vcpu_panic(struct vm *vm);
+/* Likewise; true: the debugger is to see this first, and it is asked for again when that has been done. */
+bool vcpu_hold_power(struct vm *vm, enum power_event event, unsigned value);
+/*
+ * Own thread. An access that has been made for the guest, and that KVM is still to finish: is it to be caught?
+ */
+void vcpu_accessed(struct vcpu *vcpu, const struct vm_access *a);
 /*
  * Own thread. Let KVM finish a half-done access, so that the registers are whole; further accesses that this leads to
  * are served. A debug stop that it ends in goes to *late (else kind is VM_STOP_NONE). 0, 1 (a debug exit that is no

@@ -72,20 +72,55 @@ static void access_bus(const struct bus *bus, uint64_t addr, unsigned size, uint
 	}
 }
 
-static void vcpu_access(struct vcpu *vcpu)
+void vcpu_accessed(struct vcpu *vcpu, const struct vm_access *a)
+{
+	vm_debug_event(vcpu->vm->debug, vcpu->id, a);
+	vcpu->catching = false;
+	vcpu->io_pending = true;
+}
+
+static void vcpu_access_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	struct vm *vm = vcpu->vm;
+	struct vm_access a = {
+		.kind = VM_CATCH_MMIO,
+		.addr = run->mmio.phys_addr,
+		.size = run->mmio.len,
+		.count = 1,
+		.write = run->mmio.is_write,
+	};
 
-	if (run->exit_reason == KVM_EXIT_MMIO) {
-		access_bus(&vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.data, run->mmio.is_write);
-	} else {
-		uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
+	access_bus(&vcpu->vm->mmio, a.addr, a.size, run->mmio.data, a.write);
+	memcpy(&a.value, run->mmio.data, sizeof(a.value));
+	vcpu_accessed(vcpu, &a);
+}
 
-		for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
-			access_bus(&vm->pio, run->io.port, run->io.size, data, run->io.direction == KVM_EXIT_IO_OUT);
-	}
-	vcpu->io_pending = true;
+static void vcpu_access_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	struct vm_access a = {
+		.kind = VM_CATCH_IO,
+		.addr = run->io.port,
+		.size = run->io.size,
+		.count = run->io.count,
+		.write = run->io.direction == KVM_EXIT_IO_OUT,
+	};
+
+	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
+	for (uint32_t i = 0; i < run->io.count; i++)
+		access_bus(&vcpu->vm->pio, run->io.port, run->io.size, data + i * run->io.size, a.write);
+	memcpy(&a.value, data, a.size);
+	vcpu_accessed(vcpu, &a);
+}
+
+static void vcpu_access(struct vcpu *vcpu)
+{
+	if (vcpu->run->exit_reason == KVM_EXIT_MMIO)
+		vcpu_access_mmio(vcpu);
+	else
+		vcpu_access_io(vcpu);
 }
 
 int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
@@ -164,6 +199,49 @@ void vcpu_panic(struct vm *vm)
 	}
 }
 
+static const struct vm_access reset_event = {.kind = VM_CATCH_RESET};
+
+bool vcpu_hold_power(struct vm *vm, enum power_event event, unsigned value)
+{
+	struct held_power *p = vcpu_self ? &vcpu_self->power : NULL;
+
+	if (!p || p->due || event == POWER_PANIC)
+		return false;
+	if (!vcpu_self->catching && !(event == POWER_RESET && vm_debug_catches(vm->debug, &reset_event)))
+		return false;
+	*p = (struct held_power){.held = true, .event = event, .value = value};
+	return true;
+}
+
+/*
+ * What the guest has asked for by an access, once all other stops are told: behind the checkpoint. True if there was
+ * something, which leads to a stop or to the end.
+ */
+static bool vcpu_asked_for(struct vcpu *vcpu)
+{
+	const struct power *power = &vcpu->vm->power;
+	struct held_power *p = &vcpu->power;
+	struct vm_stop late;
+
+	if (!vcpu->panicked && !p->held)
+		return false;
+	vcpu_finish_io(vcpu, &late);
+	if (vcpu->panicked) {
+		vcpu->panicked = false;
+		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
+		return true;
+	}
+	if (p->event == POWER_RESET && !p->told) {
+		p->told = true;
+		if (vm_debug_event(vcpu->vm->debug, vcpu->id, &reset_event))
+			return true;
+	}
+	p->due = true;
+	power->event(power->ctx, p->event, p->value);
+	*p = (struct held_power){.held = false};
+	return true;
+}
+
 /* ---- exits ---- */
 
 static void vcpu_trap(struct vcpu *vcpu, const struct vm_stop *stop)
@@ -213,16 +291,9 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 
 static void vcpu_io_exit(struct vcpu *vcpu)
 {
-	struct vm_stop late;
-
 	vcpu_access(vcpu);
-	if (vcpu->panicked) {
-		vcpu->panicked = false;
-		vcpu_finish_io(vcpu, &late);
-		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
-	} else if (vcpu->stepping) {
+	if (vcpu->stepping && !vcpu->panicked && !vcpu->power.held)
 		vcpu_io_stepped(vcpu);
-	}
 }
 
 static void vcpu_system_event(struct vcpu *vcpu)
@@ -242,6 +313,8 @@ static void vcpu_other_exit(struct vcpu *vcpu)
 {
 	switch (arch_vcpu_exit(vcpu)) {
 	case ARCH_EXIT_HANDLED:
+		if (vcpu->io_pending && vcpu->stepping)
+			vcpu_io_stepped(vcpu);
 		break;
 	case ARCH_EXIT_SWBREAK:
 		vcpu_swbreak(vcpu);
@@ -317,6 +390,8 @@ static void vcpu_loop(struct vcpu *vcpu)
 			vcpu->fault_status = 0;
 			continue;
 		}
+		if (vcpu_asked_for(vcpu))
+			continue;
 		vcpu_run_once(vcpu);
 	}
 }

@@ -33,6 +33,8 @@ static void vm_power_event(void *ctx, enum power_event event, unsigned value)
 {
 	struct vm *vm = ctx;
 
+	if (vcpu_hold_power(vm, event, value))
+		return;
 	switch (event) {
 	case POWER_OFF:
 		log_info("the guest powered off");

@@ -2,6 +2,7 @@
 #include "vmm/kvm.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
@@ -129,6 +130,81 @@ static void ops_state_text(void *ctx, int cpu, char *buf, size_t len)
 	arch_vcpu_state_text(vcpu_of(ctx, cpu), buf, len);
 }
 
+/* ---- for monitor commands ---- */
+
+static bool bus_region(const struct bus *bus, size_t i, bool ports, struct region *out)
+{
+	if (i >= (size_t)bus->n)
+		return false;
+	*out = (struct region){.kind = REGION_DEVICE,
+		.ports = ports,
+		.base = bus->range[i].base,
+		.len = bus->range[i].len,
+		.name = bus->range[i].name};
+	return true;
+}
+
+static bool ops_region(void *ctx, size_t i, struct region *out)
+{
+	struct vm *vm = ctx;
+
+	if (i < (size_t)vm->mem.n) {
+		*out = (struct region){
+			.kind = REGION_RAM, .base = vm->mem.range[i].gpa, .len = vm->mem.range[i].size, .name = "ram"};
+		return true;
+	}
+	i -= (size_t)vm->mem.n;
+	if (bus_region(&vm->mmio, i, false, out))
+		return true;
+	i -= (size_t)vm->mmio.n;
+	if (bus_region(&vm->pio, i, true, out))
+		return true;
+	return arch_kernel_region(vm, i - (size_t)vm->pio.n, out);
+}
+
+static int ops_chip_text(void *ctx, int cpu, const char *name, char *buf, size_t len)
+{
+	return arch_chip_text(vcpu_of(ctx, cpu), name, buf, len);
+}
+
+static int ops_nmi(void *ctx, int cpu)
+{
+	return arch_nmi(vcpu_of(ctx, cpu));
+}
+
+static void ops_poweroff(void *ctx)
+{
+	vm_exit(ctx, STATUS_OK);
+}
+
+/* What lies there already and never shows its accesses here. */
+static int ops_catch_check(void *ctx, const struct vm_catch *c, char *why, size_t len)
+{
+	bool address = c->kind == VM_CATCH_MMIO || c->kind == VM_CATCH_IO;
+	uint64_t last = c->addr + (c->len - 1);
+	struct region r;
+
+	for (size_t i = 0; address && ops_region(ctx, i, &r); i++) {
+		if (r.ports != (c->kind == VM_CATCH_IO) || r.base > last || r.base + (r.len - 1) < c->addr)
+			continue;
+		if (r.kind == REGION_RAM) {
+			snprintf(why, len, "that is RAM: use watch");
+			return -EINVAL;
+		}
+		if (r.kind == REGION_KERNEL) {
+			snprintf(why, len, "0x%llx is of the %s, which KVM serves by itself",
+				(unsigned long long)(r.base > c->addr ? r.base : c->addr), r.name);
+			return -EINVAL;
+		}
+	}
+	return arch_catch_check(ctx, c, why, len);
+}
+
+static int ops_catch_msrs(void *ctx, const uint32_t *msrs, size_t n)
+{
+	return arch_catch_msrs(ctx, msrs, n);
+}
+
 static void ops_kill(void *ctx)
 {
 	vm_exit(ctx, STATUS_KILLED);
@@ -163,6 +239,13 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.slots_check = ops_slots_check,
 		.swbreak = ops_swbreak,
 		.state_text = ops_state_text,
+		.region = ops_region,
+		.chips = arch_chips,
+		.chip_text = ops_chip_text,
+		.nmi = ops_nmi,
+		.poweroff = ops_poweroff,
+		.catch_check = ops_catch_check,
+		.catch_msrs = ops_catch_msrs,
 		.kill = ops_kill,
 		.hangup = ops_hangup,
 	};

@@ -173,6 +173,8 @@ int gic_create(struct vm *vm);
 /* After all vCPUs exist. */
 int gic_init(struct vm *vm);
 void gic_free(struct vm *vm); /* safe on a half-made one */
+/* What the board has at shared peripheral interrupt n, or NULL. */
+const char *board_spi_name(unsigned n);
 /* What KVM_IRQ_LINE wants for shared peripheral interrupt n. */
 unsigned gic_spi(unsigned n);
 

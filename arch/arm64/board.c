@@ -76,6 +76,11 @@ int arch_board_init(struct vm *vm)
 	return err;
 }
 
+const char *board_spi_name(unsigned n)
+{
+	return n == SPI_UART ? "pl011" : n == SPI_RTC ? "pl031" : NULL;
+}
+
 void board_free(struct vm *vm)
 {
 	struct board *board = vm->arch ? vm->arch->board : NULL;

@@ -192,10 +192,31 @@ static void set_address(struct mapping *out, uint64_t base, uint64_t va, unsigne
 	out->len = (1ull << shift) - off;
 }
 
+/* Nothing is mapped from va to the end of the 1 << shift bytes around it. */
+static int hole(const struct walk *w, unsigned shift, struct mapping *out, int err)
+{
+	set_address(out, 0, w->va, shift);
+	return err;
+}
+
+/*
+ * Nor from an address that the tables are not asked about to the next that they might be. The addresses with other tags
+ * are the same ones again: the upper half counts from where its tag is all ones.
+ */
+static int hole_outside(const struct walk *w, struct mapping *out)
+{
+	uint64_t end = ~0ull << SELECT_BIT;
+
+	if (w->va >= end) /* va_bits 0: this half has no tables at all */
+		end = w->va_bits && w->va < ~0ull << w->va_bits ? ~0ull << w->va_bits : 0;
+	out->len = end - w->va;
+	return -EFAULT;
+}
+
 static int walk_tables(struct walk *w, arm64_read_phys read_phys, void *ctx, struct mapping *out)
 {
 	int level = start_level(w);
-	unsigned shift = level_shift(w, level);
+	unsigned shift = level_shift(w, level), above = w->va_bits;
 	uint64_t table = table_base(w, shift), desc;
 
 	for (;; level++) {
@@ -203,23 +224,24 @@ static int walk_tables(struct walk *w, arm64_read_phys read_phys, void *ctx, str
 
 		shift = level_shift(w, level);
 		if (table >> w->out_bits)
-			return -EFAULT;
+			return hole(w, above, out, -EFAULT);
+		above = shift;
 		if (read_phys(ctx, table + (w->va >> shift & ((1ull << index_bits(w, shift)) - 1)) * 8, &desc) < 0)
-			return -EIO;
+			return hole(w, shift, out, -EIO);
 		if (w->s->sctlr & SCTLR_EE)
 			desc = __builtin_bswap64(desc);
 		if (!(desc & DESC_VALID))
-			return -EFAULT;
+			return hole(w, shift, out, -EFAULT);
 		leaf = level == LAST_LEVEL || !(desc & DESC_TABLE);
 		if (leaf && level == LAST_LEVEL ? !(desc & DESC_TABLE) : leaf && !block_allowed(w, level))
-			return -EFAULT;
+			return hole(w, shift, out, -EFAULT);
 		table = desc_address(w, desc, leaf ? shift : w->page_shift);
 		if (leaf)
 			break;
 		w->limits |= desc;
 	}
 	if (table >> w->out_bits)
-		return -EFAULT;
+		return hole(w, shift, out, -EFAULT);
 	set_rights(w, desc, out);
 	set_address(out, table, w->va, shift);
 	return 0;
@@ -232,8 +254,10 @@ static int walk_off(const struct walk *w, struct mapping *out)
 
 	if (tcr_has(w, TCR_TBI(va >> SELECT_BIT & 1)))
 		va &= bits(0, SELECT_BIT);
-	if (va >> w->pa_bits)
+	if (va >> w->pa_bits) {
+		out->len = 0 - w->va;
 		return -EFAULT;
+	}
 	out->gpa = va;
 	out->len = (1ull << w->pa_bits) - va;
 	out->writable = out->user = out->executable = true;
@@ -252,6 +276,6 @@ int arm64_mmu_walk(
 		return walk_off(&w, out);
 	ret = regime_init(&w);
 	if (ret < 0 || !in_range(&w))
-		return -EFAULT;
+		return hole_outside(&w, out);
 	return walk_tables(&w, read_phys, ctx, out);
 }

@@ -30,7 +30,10 @@ struct arm64_mmu_state {
 typedef int (*arm64_read_phys)(void *ctx, uint64_t gpa, uint64_t *value);
 
 /* 0 and *out filled; -EFAULT: the processor would take a translation or address size fault; -EIO: a table lies where
- * read_phys cannot read. With the MMU off (SCTLR.M) addresses are physical. At most five reads. */
+ * read_phys cannot read. With the MMU off (SCTLR.M) addresses are physical. At most five reads.
+ * When it fails, out->len says for how many bytes from va on nothing is mapped either (at least; va + len is 0 where
+ * that goes to the end of all addresses), so that mappings are found one after the other without trying every page.
+ * Addresses that differ from mapped ones in an ignored tag only do not count. */
 int arm64_mmu_walk(
 	const struct arm64_mmu_state *s, arm64_read_phys read_phys, void *ctx, uint64_t va, struct mapping *out);
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/arch.h"
 #include "arch/own_desc.h"
 #include "arch/probe.h"
 #include "arch/x86_64/boot.h"
@@ -40,8 +41,8 @@ struct arch_vm {
 
 	struct kvm_cpuid2 *cpuid; /* for every vCPU; the APIC id is patched in */
 	unsigned phys_bits;
-	uint64_t sync_regs;	 /* sets that KVM_RUN hands over (KVM_SYNC_X86_*) */
-	bool block_irq;		 /* KVM_GUESTDBG_BLOCKIRQ is there */
+	uint64_t sync_regs; /* sets that KVM_RUN hands over (KVM_SYNC_X86_*) */
+	bool block_irq;	    /* KVM_GUESTDBG_BLOCKIRQ is there */
 	_Atomic(enum x86_frames) irq_frames;
 };
 
@@ -151,6 +152,8 @@ bool x86_dr_valid(struct kvm_cpuid2 *c, unsigned n, uint64_t value); /* pure */
  * where that instruction fails to emulate.
  */
 int x86_give_exception(struct vcpu *vcpu, unsigned vector, unsigned len);
+/* catch.c, own thread: a filtered MSR was read or written. */
+enum arch_exit x86_msr_exit(struct vcpu *vcpu, bool write);
 /* debug.c, own thread: an exception was queued at the present pc. The next arm (a step's own included) takes it up. */
 void x86_given(struct vcpu *vcpu, unsigned vector, bool error_code);
 

@@ -52,10 +52,24 @@ static void mapping_restrict(struct mapping *out, uint64_t entry, bool nxe)
 		out->executable = false;
 }
 
+/* Nothing is mapped from va to the end of the `size` bytes around it. */
+static int hole(struct mapping *out, uint64_t va, uint64_t size, int err)
+{
+	mapping_set(out, 0, va, size);
+	return err;
+}
+
+/* Nor from va up to `end`, which is 0 for the end of all addresses. */
+static int hole_to(struct mapping *out, uint64_t va, uint64_t end)
+{
+	out->len = end - va;
+	return -EFAULT;
+}
+
 static int walk_none(uint64_t va, struct mapping *out)
 {
 	if (va >> 32)
-		return -EFAULT;
+		return hole_to(out, va, 0);
 	mapping_open(out);
 	out->gpa = va;
 	out->len = (1ull << 32) - va;
@@ -81,23 +95,23 @@ static int walk_32(const struct x86_mmu_state *s, x86_read_phys read_phys, void 
 	uint64_t entry, base;
 
 	if (va >> 32)
-		return -EFAULT;
+		return hole_to(out, va, 0);
 	mapping_open(out);
 	if (read_phys(ctx, (s->cr3 & bits(12, 31)) + (va >> 22) * 4, 4, &entry) < 0)
-		return -EIO;
+		return hole(out, va, 1ull << 22, -EIO);
 	if (!(entry & PTE_P))
-		return -EFAULT;
+		return hole(out, va, 1ull << 22, -EFAULT);
 	mapping_restrict(out, entry, false);
 	if ((entry & PTE_PS) && (s->cr4 & X86_CR4_PSE)) {
 		if (large_32(entry, s->phys_bits, &base) < 0)
-			return -EFAULT;
+			return hole(out, va, 1ull << 22, -EFAULT);
 		mapping_set(out, base, va, 1ull << 22);
 		return 0;
 	}
 	if (read_phys(ctx, (entry & bits(12, 31)) + (va >> 12 & 0x3ff) * 4, 4, &entry) < 0)
-		return -EIO;
+		return hole(out, va, 1ull << 12, -EIO);
 	if (!(entry & PTE_P))
-		return -EFAULT;
+		return hole(out, va, 1ull << 12, -EFAULT);
 	mapping_restrict(out, entry, false);
 	mapping_set(out, entry & bits(12, 31), va, 1ull << 12);
 	return 0;
@@ -139,12 +153,12 @@ static int walk_levels(const struct walk64 *w, uint64_t table, unsigned level, u
 		bool leaf;
 
 		if (w->read_phys(w->ctx, table + (va >> shift & 0x1ff) * 8, 8, &entry) < 0)
-			return -EIO;
+			return hole(out, va, 1ull << shift, -EIO);
 		if (!(entry & PTE_P))
-			return -EFAULT;
+			return hole(out, va, 1ull << shift, -EFAULT);
 		leaf = level == 1 || (level <= max_leaf && (entry & PTE_PS));
 		if (entry & reserved_bits(w, level, leaf))
-			return -EFAULT;
+			return hole(out, va, 1ull << shift, -EFAULT);
 		mapping_restrict(out, entry, nxe);
 		if (leaf) {
 			mapping_set(out, entry & bits(shift, 51), va, 1ull << shift);
@@ -159,14 +173,12 @@ static int walk_pae(const struct walk64 *w, uint64_t va, struct mapping *out)
 	uint64_t pdpte;
 
 	if (va >> 32)
-		return -EFAULT;
+		return hole_to(out, va, 0);
 	/* The four PDPTEs are 32-byte aligned and carry no rights. */
 	if (w->read_phys(w->ctx, (w->s->cr3 & bits(5, 31)) + (va >> 30) * 8, 8, &pdpte) < 0)
-		return -EIO;
-	if (!(pdpte & PTE_P))
-		return -EFAULT;
-	if (pdpte & (bits(1, 2) | bits(5, 8) | bits(w->phys_bits, 63)))
-		return -EFAULT;
+		return hole(out, va, 1ull << 30, -EIO);
+	if (!(pdpte & PTE_P) || (pdpte & (bits(1, 2) | bits(5, 8) | bits(w->phys_bits, 63))))
+		return hole(out, va, 1ull << 30, -EFAULT);
 	return walk_levels(w, pdpte & bits(12, 51), 2, va, out);
 }
 
@@ -182,6 +194,7 @@ int x86_mmu_walk(const struct x86_mmu_state *s, x86_read_phys read_phys, void *c
 	enum x86_paging paging = x86_mmu_paging(s);
 	struct walk64 w = {.s = s, .read_phys = read_phys, .ctx = ctx, .pae = paging == X86_PAGING_PAE};
 	unsigned levels = paging == X86_PAGING_5LEVEL ? 5 : 4;
+	unsigned va_bits = levels == 5 ? 57 : 48;
 
 	/* Absurd widths would make shifts undefined; 52 is the architecture's limit, 32 its floor. */
 	w.phys_bits = s->phys_bits < 32 ? 32 : s->phys_bits > 52 ? 52 : s->phys_bits;
@@ -192,7 +205,7 @@ int x86_mmu_walk(const struct x86_mmu_state *s, x86_read_phys read_phys, void *c
 	mapping_open(out);
 	if (paging == X86_PAGING_PAE)
 		return walk_pae(&w, va, out);
-	if (!canonical(va, levels == 5 ? 57 : 48))
-		return -EFAULT;
+	if (!canonical(va, va_bits))
+		return hole_to(out, va, ~0ull << (va_bits - 1));
 	return walk_levels(&w, s->cr3 & bits(12, 51), levels, va, out);
 }

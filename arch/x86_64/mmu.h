@@ -44,6 +44,8 @@ typedef int (*x86_read_phys)(void *ctx, uint64_t gpa, unsigned size, uint64_t *v
 /*
  * 0 and *out filled; -EFAULT: the processor would raise #PF (not present, reserved bit) or #GP (not canonical), or va
  * does not fit in 32 bits outside long mode; -EIO: a table lies where read_phys cannot read.
+ * When it fails, out->len says for how many bytes from va on nothing is mapped either (at least; va + len is 0 where
+ * that goes to the end of all addresses), so that mappings are found one after the other without trying every page.
  */
 int x86_mmu_walk(const struct x86_mmu_state *s, x86_read_phys read_phys, void *ctx, uint64_t va, struct mapping *out);
 

@@ -266,6 +266,40 @@ static void scene_spin(unsigned long cpus, unsigned long m)
 	say("spun\n");
 }
 
+/* ---- touch,N,CPUS: every CPU makes N accesses that a debugger may catch, all at once ---- */
+
+static unsigned long touches;
+
+noinline static void touch(unsigned cpu)
+{
+	for (unsigned i = 0; i < touches; i++)
+		isa_touch(cpu << 4 | i);
+}
+
+static void touch_worker(unsigned cpu)
+{
+	__atomic_fetch_add(&online, 1, __ATOMIC_SEQ_CST);
+	while (!go)
+		;
+	touch(cpu);
+	__atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
+	isa_idle();
+}
+
+static void scene_touch(unsigned long n, unsigned long cpus)
+{
+	touches = n;
+	if (cpus > 1)
+		platform_start_cpus(touch_worker);
+	while (online < cpus)
+		;
+	go = 1;
+	touch(0);
+	while (finished + 1 < cpus)
+		;
+	say("touched\n");
+}
+
 static void scene_idle(unsigned long n, unsigned long m)
 {
 	(void)n;
@@ -338,6 +372,7 @@ static const struct scene scenes[] = {
 	{"sum", scene_sum},
 	{"ticks", scene_ticks},
 	{"waits", scene_waits},
+	{"touch", scene_touch},
 	{NULL, NULL},
 };
 

@@ -23,6 +23,7 @@ extern const struct scene isa_scenes[]; /* ends with a NULL name */
 const char *isa_command_line(void);
 int isa_getc(void);			    /* waits for a character from the serial line */
 void isa_write(const char *text, size_t n); /* to the serial line, a FIFO at a time */
+void isa_touch(unsigned value);		    /* writes it to where a debugger can see it, and nothing else can */
 void isa_interrupts_on(void);
 void isa_interrupts_off(void);
 void isa_idle(void) __attribute__((noreturn)); /* interrupts off, for ever */

@@ -170,6 +170,7 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 	leads(c, pc, &gpa);
 	c->ran[gpa % FAKE_RAM]++;
 	c->count++;
+	c->wrote = op == OP_WRITE;
 	c->pc = pc + 1;
 	if (op == OP_CALL) {
 		c->ret = c->pc;
@@ -200,15 +201,29 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 	return stop->kind != VM_STOP_NONE;
 }
 
+/* Both accesses of one instruction. */
+static bool events(struct fake_cpu *c)
+{
+	struct vm_access a = {.kind = VM_CATCH_MMIO, .addr = FAKE_DATA, .size = 4, .count = 1, .value = c->writes++};
+	bool caught = vm_debug_event(c->m->debug, c->id, &a);
+
+	delay(c);
+	a.write = true;
+	return vm_debug_event(c->m->debug, c->id, &a) || caught;
+}
+
 static void run_guest(struct fake_cpu *c)
 {
 	struct vm_stop stop;
-	bool stopped = false;
+	bool stopped = false, caught = false;
 	unsigned left = c->m->exits;
 
 	atomic_store(&c->inside, 1);
-	while (!stopped && !atomic_load(&c->kicked) && (!c->m->exits || left--)) {
+	while (!stopped && !caught && !atomic_load(&c->kicked) && (!c->m->exits || left--)) {
 		stopped = execute(c, &stop);
+		if (c->m->events && c->wrote)
+			caught = events(c);
+		c->wrote = false;
 		delay(c);
 	}
 	atomic_store(&c->inside, 0);
@@ -375,6 +390,22 @@ static void op_state_text(void *ctx, int cpu, char *buf, size_t len)
 	snprintf(buf, len, "fake %d", cpu);
 }
 
+static int op_catch_check(void *ctx, const struct vm_catch *c, char *why, size_t len)
+{
+	(void)ctx;
+	if (c->addr != FAKE_RAM)
+		return 0;
+	snprintf(why, len, "not here");
+	return -EINVAL;
+}
+
+static int op_catch_msrs(void *ctx, const uint32_t *msrs, size_t n)
+{
+	(void)msrs;
+	((struct fake_machine *)ctx)->nmsrs = (unsigned)n;
+	return n > 2 ? -ENOSPC : 0;
+}
+
 static void op_kill(void *ctx)
 {
 	struct fake_machine *m = ctx;
@@ -415,6 +446,8 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 		.slots_check = op_slots_check,
 		.swbreak = op_swbreak,
 		.state_text = op_state_text,
+		.catch_check = op_catch_check,
+		.catch_msrs = op_catch_msrs,
 		.kill = op_kill,
 		.hangup = op_kill,
 	};

@@ -53,6 +53,8 @@ struct fake_cpu {
 	uint64_t pc, ret;
 	uint64_t deferred;
 	uint64_t count; /* instructions done */
+	bool wrote;	/* the last one was OP_WRITE */
+	uint64_t writes;
 	atomic_bool kicked;
 	atomic_int inside; /* 1 while in the guest: must be 0 when somebody reads it */
 	const struct hw_slots *slots;
@@ -85,6 +87,8 @@ struct fake_machine {
 	atomic_uint user[FAKE_SPACES]; /* where FAKE_USER leads; 0: nowhere */
 	atomic_uint module;	       /* where FAKE_MODULE leads */
 	unsigned site;
+	bool events; /* OP_WRITE is two accesses that may be caught, reading and writing `writes` at FAKE_DATA */
+	unsigned nmsrs;
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
 	atomic_int killed;

@@ -14,7 +14,7 @@ RULES = [
      SYSTEM_IO + r"|vmm/|arch/(?!desc\.h)|devices/|gdb/server|gdb/target_vm"),
     ("gdb/server*: bytes, not packets or the machine", r"gdb/server.*\.[ch]$",
      r"linux/kvm\.h|gdb/packet|gdb/hex|gdb/target\.h|gdb/target_vm|vmm/(?!log\.h)|arch/|devices/"),
-    ("gdb/target_vm: target.h and vmm/debug.h only", r"gdb/target_vm\.[ch]$",
+    ("gdb/target_vm: target.h and vmm/debug.h only", r"gdb/target_vm.*\.[ch]$",
      r"linux/kvm\.h|vmm/(?!debug\.h|log\.h)|arch/(?!desc\.h)|devices/|sys/socket\.h"),
     ("vmm/debug*: no packets, sockets, KVM or ISA", r"vmm/debug.*\.[ch]$",
      r"linux/kvm\.h|sys/socket\.h|gdb/|devices/|arch/(?!desc\.h)|vmm/(?!debug)"),

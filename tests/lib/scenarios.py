@@ -16,6 +16,7 @@ import scene_clients    # noqa: F401
 import scene_cpus       # noqa: F401
 import scene_lldb       # noqa: F401
 import scene_packets    # noqa: F401
+import scene_monitor    # noqa: F401
 import scene_session    # noqa: F401
 import scene_state      # noqa: F401
 import scene_steps      # noqa: F401

@@ -93,7 +93,7 @@ TAP_UNUSED static const char *stop_signal(int cpu, int signo)
 }
 
 /* A session that has stopped for its client, in NoAck mode; features as in qSupported, or NULL. */
-static void driver_start(const char *features)
+TAP_UNUSED static void driver_start(const char *features)
 {
 	d.target = fake_target(&d.fake);
 	d.s = gdb_session_new(&d.target);

@@ -29,6 +29,11 @@ void isa_write(const char *text, size_t n)
 		platform_putc(text[i]);
 }
 
+void isa_touch(unsigned value)
+{
+	write32(BOARD_NOBODY, value);
+}
+
 void isa_interrupts_on(void)
 {
 	__asm__ volatile("msr daifclr, #2" : : : "memory");

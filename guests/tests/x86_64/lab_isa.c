@@ -43,6 +43,11 @@ void isa_write(const char *text, size_t n)
 	}
 }
 
+void isa_touch(unsigned value)
+{
+	outb(0x80, (uint8_t)value);
+}
+
 void isa_interrupts_on(void)
 {
 	__asm__ volatile("sti" : : : "memory");
@@ -167,6 +172,36 @@ static void scene_poke(unsigned long n, unsigned long m)
 	info_hex("called", poke_calls != 0);
 	info_hex("strays", strays);
 	say("poked\n");
+}
+
+/* ---- events: what a debugger may catch; nmi: waits for one ---- */
+
+extern char gp_entry[], nmi_entry[];
+void events(void);
+extern volatile uint64_t event_msr, gps_seen, nmis_seen;
+extern volatile uint32_t event_mmio;
+extern volatile uint8_t event_in;
+
+static void scene_events(unsigned long n, unsigned long m)
+{
+	(void)n;
+	(void)m;
+	set_gate(13, gp_entry);
+	events();
+	info_hex("in", event_in);
+	info_hex("mmio", event_mmio);
+	info_hex("msr", event_msr);
+	info_hex("gps", gps_seen);
+}
+
+static void scene_nmi(unsigned long n, unsigned long m)
+{
+	(void)m;
+	set_gate(2, nmi_entry);
+	say("waiting\n");
+	while (nmis_seen < n)
+		shared(nmis_seen, 1);
+	info_hex("nmis", nmis_seen);
 }
 
 /* ---- insns,HZ: instructions that are hard to step over; with a timer that interrupts wherever it may ---- */
@@ -415,12 +450,14 @@ static void scene_sysregs(unsigned long n, unsigned long m)
 
 const struct scene isa_scenes[] = {
 	{"debugexit", scene_debugexit},
+	{"events", scene_events},
 	{"halt", scene_halt},
 	{"halts", scene_halts},
 	{"high", scene_high},
 	{"info", scene_info},
 	{"insns", scene_insns},
 	{"int3", scene_int3},
+	{"nmi", scene_nmi},
 	{"panic", scene_panic},
 	{"poke", scene_poke},
 	{"reset-acpi", scene_reset_acpi},
