@@ -32,8 +32,8 @@ def optional_registers(g):
 	hit(g, 'shared')
 	g.cmd('delete')
 	has = g.int('$rdi')
-	tap.diag('the guest has %s' % (' '.join(n for n, bit in (('AVX', AVX), ('AVX-512', AVX512), ('PKU', PKU)) if has & bit) or
-				       'none of the vector extensions'))
+	names = [name for name, bit in (('AVX', AVX), ('AVX-512', AVX512), ('PKU', PKU)) if has & bit]
+	tap.diag('the guest has ' + (' '.join(names) or 'none of the vector extensions'))
 	text = g.cmd('monitor info registers').lower()
 	for r, bit in OPTIONAL.items():
 		tap.equal(g.value('$' + r) != 'void', bool(has & bit), '%s is there, CPUID %d' % (r, has))
