@@ -31,7 +31,7 @@ enum fake_op {
 	OP_WAIT = 0xf4, /* until kicked, like a halted CPU */
 };
 
-enum fake_reg { FAKE_PC, FAKE_SP, FAKE_COUNT, FAKE_DEFERRED, FAKE_NREGS };
+enum fake_reg { FAKE_PC, FAKE_SP, FAKE_COUNT, FAKE_DEFERRED, FAKE_ABSENT, FAKE_NREGS };
 
 struct fake_cpu {
 	struct fake_machine *m;
