@@ -74,7 +74,7 @@ bool x86_msr_took(uint32_t index, uint64_t written, uint64_t now)
 
 int x86_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
-	uint64_t old, now = 0;
+	uint64_t old = 0, now = 0;
 	int ret = x86_msr_get(vcpu, index, &old);
 
 	if (ret == 0)

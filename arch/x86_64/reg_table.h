@@ -3,9 +3,9 @@
  * KVM_RUN hands over (general, segments, system) comes first and makes up the `g` packet; what costs an ioctl follows.
  * Only regs.c and reg_types.c include this.
  *
- * Flags have the register's whole size. gdb casts nothing between a flags type and an integer of another size: `set $cr0
- * = 0x80000011` is an "Invalid cast", 0x80000011ul is not. With flags of half the size it would be the other way round,
- * and (unsigned long)$cr0 be the invalid one; an enum, which can be cast, is not shown by name unless a single bit is set.
+ * Flags have the register's whole size. gdb casts nothing between a flags type and an integer of another size: setting
+ * cr0 to 0x80000011, an int, is an "Invalid cast", to 0x80000011ul it is not. With flags of half the size it would be
+ * the other way round, and (unsigned long)$cr0 be the invalid one; an enum can be cast, but is shown as a number.
  */
 #ifndef X86_REG_TABLE_H
 #define X86_REG_TABLE_H
@@ -48,7 +48,7 @@ enum reg_where {
 
 #define X86_XPLACE(comp, offset) ((uint32_t)(comp) << 16 | (uint32_t)(offset))
 #define X86_XPLACE_COMP(place)	 ((enum x86_xcomp)((place) >> 16))
-#define X86_XPLACE_OFFSET(place) ((place) & 0xffff)
+#define X86_XPLACE_OFFSET(place) ((place)&0xffff)
 
 /* clang-format off */
 #define GPR(R, name, type) R(#name, type, "general", 8, CORE, IN_REGS, offsetof(struct kvm_regs, name))

@@ -1,6 +1,9 @@
 #include "arch/x86_64/reg_table.h"
 
-/* Bit layouts: Intel SDM volume 1, 3.4.3 and 10.2.3; volume 3A, 2.5 and 10.4.4; volume 3B, 17.2; AMD APM volume 2, 3.1.7. */
+/*
+ * Bit layouts: Intel SDM volume 1, 3.4.3 and 10.2.3; volume 3A, 2.5 and 10.4.4; volume 3B, 17.2; AMD APM volume 2,
+ * 3.1.7.
+ */
 
 #define BIT(name, n)		"<field name=\"" name "\" start=\"" #n "\" end=\"" #n "\"/>"
 #define BITS(name, from, to)	"<field name=\"" name "\" start=\"" #from "\" end=\"" #to "\" type=\"uint32\"/>"

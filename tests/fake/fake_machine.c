@@ -7,12 +7,16 @@
 #include <string.h>
 #include <time.h>
 
-static const struct reg_feature features[] = {{.name = "org.minivmm.fake", .types = ""}};
+static const struct reg_feature features[] = {
+	{.name = "org.minivmm.fake", .types = ""},
+	{.name = "org.minivmm.fake.optional", .types = "", .absent = true},
+};
 static const struct reg_desc regs[] = {
 	[FAKE_PC] = {"pc", "code_ptr", NULL, 8, 0, false},
 	[FAKE_SP] = {"sp", "data_ptr", NULL, 8, 0, false},
 	[FAKE_COUNT] = {"count", "int64", NULL, 8, 0, false},
 	[FAKE_DEFERRED] = {"deferred", "int64", "system", 8, 0, true},
+	[FAKE_ABSENT] = {"absent", "int64", "system", 8, 1, true},
 };
 static const unsigned expedite[] = {FAKE_PC, FAKE_SP};
 static const uint8_t brk[] = {OP_BREAK};
@@ -21,7 +25,7 @@ const struct arch_desc fake_arch = {
 	.name = "fake",
 	.gdb_arch = "fake",
 	.features = features,
-	.nfeatures = 1,
+	.nfeatures = 2,
 	.regs = regs,
 	.nregs = FAKE_NREGS,
 	.nregs_g = 3,

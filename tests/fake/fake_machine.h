@@ -44,7 +44,7 @@ enum fake_op {
 
 #define FAKE_SITE_LEN 3
 
-enum fake_reg { FAKE_PC, FAKE_SP, FAKE_COUNT, FAKE_DEFERRED, FAKE_NREGS };
+enum fake_reg { FAKE_PC, FAKE_SP, FAKE_COUNT, FAKE_DEFERRED, FAKE_ABSENT, FAKE_NREGS };
 
 struct fake_cpu {
 	struct fake_machine *m;

@@ -592,6 +592,9 @@ static void test_deferred_registers(void)
 	}
 	tap_is_u64(bad, 0, "400 writes and reads on the vCPUs' own threads");
 	tap_ok(vm_debug_reg_read(m->debug, 0, FAKE_NREGS, &got, 8) == -EINVAL, "no such register");
+	tap_ok(vm_debug_reg_read(m->debug, 0, FAKE_ABSENT, &got, 8) == -ENOENT &&
+			vm_debug_reg_write(m->debug, 0, FAKE_ABSENT, &got, 8) == -ENOENT,
+		"a register that this machine lacks");
 	fake_end(m);
 }
 

@@ -2,7 +2,7 @@
 
 import tap
 from gdbclient import Gdb
-from scene import ends_in_gdb, gdb_session, hit, interpreted, scenario
+from scene import ends_in_gdb, ends_raw, gdb_session, hit, interpreted, raw_session, scenario
 
 REFUSED = 'the hardware cannot take this value'
 
@@ -32,8 +32,8 @@ def optional_registers(g):
 	hit(g, 'shared')
 	g.cmd('delete')
 	has = g.int('$rdi')
-	tap.diag('the guest has %s' % (' '.join(n for n, bit in (('AVX', AVX), ('AVX-512', AVX512), ('PKU', PKU)) if has & bit) or
-				       'none of the vector extensions'))
+	names = [name for name, bit in (('AVX', AVX), ('AVX-512', AVX512), ('PKU', PKU)) if has & bit]
+	tap.diag('the guest has ' + (' '.join(names) or 'none of the vector extensions'))
 	text = g.cmd('monitor info registers').lower()
 	for r, bit in OPTIONAL.items():
 		tap.equal(g.value('$' + r) != 'void', bool(has & bit), '%s is there, CPUID %d' % (r, has))
@@ -155,6 +155,37 @@ def system_registers_by_name(host):
 		ends_in_gdb(m, g, serial='dr0=0x111000\ndr1=0x222000\ndr6=0x4ff0\ndr7=0x404\nlstar=0xffffffff81567000\n'
 			    'star=0x33002000000000\nsfmask=0x300\nk_gs_base=0xffff888000001000\npat=0x606060606060606\n'
 			    'sysenter_cs=0x20\nend\n')
+
+
+@scenario('no register says OK to what it does not read back, or loses what it refuses', arch='x86_64')
+def registers_honest(host):
+	with raw_session(host, 'lab=off') as (m, c, _):
+		def read(n):
+			return c.ask('p%x' % n)
+		taken = []
+		for n, (name, size) in sorted(c.registers.items()):
+			before, kept = read(n), True
+			if 'x' in before:
+				tap.equal(c.ask('P%x=%s' % (n, '00' * size))[:2], 'E.', 'write of %s, which is not there' % name)
+				continue
+			tap.equal(len(before), 2 * size, 'size of ' + name)
+			for value in 'ff' * size, '00' * size, '5a' * size, '%02x' % (int(before[:2], 16) ^ 1) + before[2:]:
+				old, answer = read(n), c.ask('P%x=%s' % (n, value))
+				tap.check(answer == 'OK' or answer.startswith('E.'), '%s = %s: %s' % (name, value, answer))
+				# the counter runs; a tag word tells what is in use and what that holds, of which only the first is written
+				if name in ('tsc', 'ftag'):
+					continue
+				tap.equal(read(n), value if answer == 'OK' else old, '%s after %s = %s' % (name, answer, value))
+				kept = kept and answer == 'OK'
+			if name != 'tsc':
+				tap.equal(c.ask('P%x=%s' % (n, before)), 'OK', '%s = %s, as before' % (name, before))
+			taken += [name] * kept
+		for name in 'rax', 'r15', 'xmm0', 'st7', 'star', 'dr3', 'cr2', 'fop':
+			tap.equal(name in taken, name != 'fop', '%s takes anything' % name)
+		for n in range(max(c.registers) + 2):
+			if n not in c.registers:
+				tap.equal((read(n)[:2], c.ask('P%x=00' % n)[:2]), ('E.', 'E.'), 'register %d' % n)
+		ends_raw(m, c)
 
 
 # ---- modes ----

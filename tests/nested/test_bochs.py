@@ -321,4 +321,22 @@ def _():
 	finished(session('sse', 'continue'), 'sse works\n')
 
 
+@tap.test("AVX, the guest's debug registers and MSRs are seen and written", NEEDS, timeout=300)
+def _():
+	s = session('vectors,1', 'break *vectors_avx_at', 'continue', 'print $ymm15.v4_int64[3] - $ymm0.v4_int64[0]',
+		    'set var $ymm3.v8_int32[5] = 77', 'print $zmm0', 'delete', 'continue')
+	tap.contains(s.text, '$1 = 3\n', "gdb's words")
+	tap.contains(s.text, '$2 = void\n', "gdb's words")
+	first = 0x0123456789abcde0
+	words = [first + i for i in range(4)] * 2 + [0, 0, 77 << 32, 0]
+	finished(s, ''.join('avx=%#x\n' % w for w in words) + 'end\n')
+	s = session('sysregs', 'break *shared', 'continue', 'print/x $dr0', 'print/x $lstar', 'set var $dr1 = 0x222000',
+		    'set var $dr7 = 0x404ul', 'set var $star = 0x33002000000000', 'set var $dr7 = 0ul', 'delete', 'continue')
+	tap.contains(s.text, '$1 = 0x111000\n$2 = 0xffffffff81234000\n', "gdb's words")
+	tap.contains(s.text, 'Could not write register "dr7"', "gdb's words")
+	tap.equal(s.status, 0, 'exit status')
+	for said in 'dr1=0x222000\n', 'dr7=0x404\n', 'star=0x33002000000000\n':
+		tap.contains(s.serial, said, 'serial output')
+
+
 tap.main()
