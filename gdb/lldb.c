@@ -108,13 +108,13 @@ void gdb_put_thread_list(struct gdb_session *s, struct gdb_buf *b)
 
 int gdb_take_thread_suffix(struct gdb_session *s, struct gdb_cursor *packet, int *cpu)
 {
-	static const char mark[] = ";thread:";
+	static const char mark[] = ";thread:", commands[] = "gGpP";
 	const uint8_t *at;
 	struct gdb_cursor c;
 	int id;
 
 	*cpu = s->g_cpu;
-	if (!s->client.thread_suffix || gdb_cursor_done(packet) || !memchr("gGpP", *packet->p, 4))
+	if (!s->client.thread_suffix || gdb_cursor_done(packet) || !memchr(commands, *packet->p, sizeof(commands) - 1))
 		return 0;
 	at = memmem(packet->p, gdb_cursor_left(packet), mark, sizeof(mark) - 1);
 	if (!at)
