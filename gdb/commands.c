@@ -242,6 +242,7 @@ static const struct gdb_command commands[] = {
 	{"Qqemu.sstep=", ARGS_ANY, 0, gdb_cmd_set_step_flags},
 	{"qHostInfo", ARGS_NONE, 0, gdb_cmd_host_info},
 	{"qProcessInfo", ARGS_NONE, 0, gdb_cmd_process_info},
+	{"qRegisterInfo", ARGS_ANY, 0, gdb_cmd_register_info},
 	{"QEnableErrorStrings", ARGS_NONE, 0, gdb_cmd_error_strings},
 	{"QListThreadsInStopReply", ARGS_NONE, 0, gdb_cmd_list_threads},
 	{"QThreadSuffixSupported", ARGS_NONE, 0, gdb_cmd_thread_suffix},

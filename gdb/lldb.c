@@ -34,6 +34,32 @@ bool gdb_cmd_process_info(struct gdb_session *s, struct gdb_cursor *args)
 	return true;
 }
 
+/*
+ * One register, for an lldb that was built without the library that reads target.xml. Only names and places: what a
+ * register is for lldb knows by its name. The error after the last one ends the list.
+ */
+bool gdb_cmd_register_info(struct gdb_session *s, struct gdb_cursor *args)
+{
+	const struct arch_desc *arch = s->target.arch;
+	const struct reg_desc *reg;
+	uint64_t number;
+	size_t offset = 0;
+	bool vector;
+
+	if (!gdb_cursor_hex(args, &number) || !gdb_cursor_done(args))
+		return gdb_reply_error(s, -EINVAL, "malformed register number");
+	if (number >= arch->nregs)
+		return gdb_reply_error(s, -ENOENT, "no such register");
+	for (size_t i = 0; i < number; i++)
+		offset += arch->regs[i].size;
+	reg = &arch->regs[number];
+	vector = reg->size > sizeof(uint64_t);
+	gdb_buf_printf(&s->reply, "name:%s;bitsize:%u;offset:%zu;encoding:%s;format:%s;set:%s;", reg->name,
+		reg->size * 8u, offset, vector ? "vector" : "uint", vector ? "vector-uint8" : "hex",
+		reg->group ? reg->group : "general");
+	return true;
+}
+
 /* ---- what it switches on ---- */
 
 bool gdb_cmd_error_strings(struct gdb_session *s, struct gdb_cursor *args)
@@ -82,13 +108,13 @@ void gdb_put_thread_list(struct gdb_session *s, struct gdb_buf *b)
 
 int gdb_take_thread_suffix(struct gdb_session *s, struct gdb_cursor *packet, int *cpu)
 {
-	static const char mark[] = ";thread:";
+	static const char mark[] = ";thread:", commands[] = "gGpP";
 	const uint8_t *at;
 	struct gdb_cursor c;
 	int id;
 
 	*cpu = s->g_cpu;
-	if (!s->client.thread_suffix || gdb_cursor_done(packet) || !memchr("gGpP", *packet->p, 4))
+	if (!s->client.thread_suffix || gdb_cursor_done(packet) || !memchr(commands, *packet->p, sizeof(commands) - 1))
 		return 0;
 	at = memmem(packet->p, gdb_cursor_left(packet), mark, sizeof(mark) - 1);
 	if (!at)

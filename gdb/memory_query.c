@@ -85,36 +85,53 @@ bool gdb_cmd_search_mem(struct gdb_session *s, struct gdb_cursor *args)
 /* GDB manual, "qCRC": 0x04c11db7, the highest bit first, from all ones, and not inverted at the end. */
 #define CRC_POLYNOMIAL 0x04c11db7u
 
-static void crc_table(uint32_t table[256])
+/* table[k][b]: what byte b does to the checksum when k more follow. Four at a time are several times as fast. */
+typedef uint32_t crc_tables[4][256];
+
+static void crc_init(crc_tables table)
 {
 	for (uint32_t i = 0; i < 256; i++) {
 		uint32_t c = i << 24;
 
 		for (int bit = 0; bit < 8; bit++)
 			c = c << 1 ^ (c >> 31 ? CRC_POLYNOMIAL : 0);
-		table[i] = c;
+		table[0][i] = c;
 	}
+	for (int k = 1; k < 4; k++) {
+		for (int i = 0; i < 256; i++)
+			table[k][i] = table[k - 1][i] << 8 ^ table[0][table[k - 1][i] >> 24];
+	}
+}
+
+static uint32_t crc_add(crc_tables table, uint32_t crc, const uint8_t *p, size_t n)
+{
+	for (; n >= 4; p += 4, n -= 4)
+		crc = table[3][crc >> 24 ^ p[0]] ^ table[2][(crc >> 16 & 0xff) ^ p[1]] ^
+		      table[1][(crc >> 8 & 0xff) ^ p[2]] ^ table[0][(crc & 0xff) ^ p[3]];
+	for (; n; p++, n--)
+		crc = crc << 8 ^ table[0][crc >> 24 ^ *p];
+	return crc;
 }
 
 /* "ADDR,LEN" */
 bool gdb_cmd_crc(struct gdb_session *s, struct gdb_cursor *args)
 {
-	uint32_t table[256], crc = 0xffffffff;
+	uint32_t crc = 0xffffffff;
 	uint64_t addr, len;
+	crc_tables table;
 
 	if (!gdb_cursor_hex(args, &addr) || !gdb_cursor_eat(args, ',') || !gdb_cursor_hex(args, &len) ||
 		!gdb_cursor_done(args) || !range_ok(addr, len))
 		return gdb_reply_error(s, -EINVAL, "malformed address or length");
 	if (len > SCAN_MAX)
 		return too_much(s);
-	crc_table(table);
+	crc_init(table);
 	while (len) {
 		ssize_t n = gdb_mem_read(s, addr, s->mem, len < sizeof(s->mem) ? (size_t)len : sizeof(s->mem));
 
 		if (n <= 0)
 			return scan_error(s, n);
-		for (ssize_t i = 0; i < n; i++)
-			crc = crc << 8 ^ table[crc >> 24 ^ s->mem[i]];
+		crc = crc_add(table, crc, s->mem, (size_t)n);
 		addr += (size_t)n;
 		len -= (size_t)n;
 	}

@@ -112,6 +112,7 @@ bool gdb_cmd_xfer_memory_map(struct gdb_session *s, struct gdb_cursor *args);
 
 bool gdb_cmd_host_info(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_process_info(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_register_info(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_error_strings(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_list_threads(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_thread_suffix(struct gdb_session *s, struct gdb_cursor *args);

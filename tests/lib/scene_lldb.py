@@ -1,11 +1,18 @@
 """Scenarios: a real lldb in gdb's place."""
 
 import contextlib
+import os
 import re
+import select
+import shutil
+import socket
+import tempfile
+import threading
 
 import tap
 from elfsyms import symbols
 from lldbclient import Lldb
+from rsp import checksum
 from scene import ends, isa, scenario
 
 
@@ -74,3 +81,65 @@ def lldb_threads(host):
 			again.cmd('memory write -s 8 %#x 1' % sym['stop'])
 			again.cmd('process detach')
 			ends(m, serial='spun\n')
+
+
+class Hiding:
+	"""Between client and stub; the client sees no offer of target.xml."""
+
+	def __init__(self, remote):
+		self.folder = tempfile.mkdtemp(prefix='hiding-')
+		self.path = os.path.join(self.folder, 'gdb')
+		self.asked = b''
+		self.stub = socket.socket(socket.AF_UNIX)
+		self.stub.connect(remote)
+		self.listener = socket.socket(socket.AF_UNIX)
+		self.listener.bind(self.path)
+		self.listener.listen(1)
+		threading.Thread(target=self.run, daemon=True).start()
+
+	@staticmethod
+	def _less(m):
+		data = m.group(1).replace(b'qXfer:features:read+;', b'')
+		return b'$' + data + b'#' + checksum(data)
+
+	def run(self):
+		held = b''
+		client = self.listener.accept()[0]
+		while True:
+			for s in select.select([client, self.stub], [], [])[0]:
+				data = s.recv(65536)
+				if not data:
+					client.close()
+					self.stub.close()
+					return
+				if s is client:
+					self.asked += data
+					self.stub.sendall(data)
+				else:
+					held += data
+					if not re.fullmatch(rb'([+-]|\$[^#]*#..)*', held, re.S):
+						continue                # in the middle of a packet
+					client.sendall(re.sub(rb'\$(PacketSize=[^#]*)#..', self._less, held))
+					held = b''
+
+	def close(self):
+		self.listener.close()
+		shutil.rmtree(self.folder)
+
+
+@scenario('lldb that does not know target.xml has the registers all the same', timeout=60)
+def lldb_without_xml(host):
+	if tap.missing('lldb'):
+		tap.skip('missing lldb')
+	m = host.start('lab', 'lab=off')
+	with contextlib.closing(Hiding(m.remote)) as line, Lldb(host.guest('lab'), host.patience) as g:
+		g.connect(line.path)
+		tap.check(b'qRegisterInfo0#' in line.asked and b'target.xml' not in line.asked, 'it asked for registers')
+		tap.equal(g.register('pc'), symbols(host.guest('lab'))['_start'], 'pc')
+		other = isa(host).others[0]
+		g.cmd('register write %s 0x1234567' % other)
+		tap.equal(g.register(other), 0x1234567, other)
+		tap.contains(g.cmd('register read --all'), 'cr0' if host.arch == 'x86_64' else 'SCTLR_EL1',
+			     'system registers')
+		g.cmd('process detach')
+		ends(m)

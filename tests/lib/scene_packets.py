@@ -1,5 +1,6 @@
 """Scenarios: questions about memory and threads, by gdb and by packets that no gdb of today sends."""
 
+import os
 import re
 
 import tap
@@ -167,6 +168,22 @@ def thread_states(host):
 		if host.facts['swbreak'] != 'emulation-fails':  # a KVM that interprets has no halted state
 			tap.contains(text, '"CPU 0" (halted', 'info threads')
 		g.cmd('kill')
+
+
+@scenario('a CPU between INIT and SIPI says so, and can be read', 'hardware', arch='x86_64')
+def waiting_for_sipi(host):
+	with gdb_session(host, 'lab=cpus,2', cpus=2) as (m, g):
+		source = os.path.join(os.path.dirname(__file__), '..', '..', 'guests', 'x86_64', 'platform.c')
+		with open(source, encoding='utf-8') as f:
+			line = [n for n, text in enumerate(f, 1) if 'ICR_STARTUP_OTHERS | AP_PAGE' in text]
+		g.cmd('hbreak platform.c:%d' % line[0])
+		g.run('continue')
+		tap.contains(g.cmd('info threads'), '"CPU 1" (waiting for SIPI)', 'info threads')
+		g.cmd('thread 2')
+		tap.contains(g.cmd('info registers rip cs'), '0xfff0', 'registers')
+		g.cmd('thread 1')
+		g.cmd('delete')
+		ends_in_gdb(m, g, serial='online 2\n')
 
 
 # ---- by what front ends know a stub of a machine ----

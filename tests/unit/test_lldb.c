@@ -13,6 +13,19 @@ static void test_infos(void)
 	driver_end();
 }
 
+static void test_register_info(void)
+{
+	driver_start(HELLO);
+	tap_is_str(ask("qRegisterInfo0"), "name:r0;bitsize:64;offset:0;encoding:uint;format:hex;set:general;",
+		"the first register");
+	tap_is_str(ask("qRegisterInfo4"), "name:flags;bitsize:32;offset:32;encoding:uint;format:hex;set:general;",
+		"a short one");
+	tap_is_str(ask("qRegisterInfo5"),
+		"name:vec0;bitsize:128;offset:36;encoding:vector;format:vector-uint8;set:vector;", "a long one");
+	tap_is_str(ask("qRegisterInfo8"), "E02", "the end");
+	driver_end();
+}
+
 static void test_errors(void)
 {
 	driver_start(HELLO);
@@ -61,6 +74,7 @@ static void test_suffix(void)
 int main(void)
 {
 	test_infos();
+	test_register_info();
 	test_errors();
 	test_thread_list();
 	test_suffix();
