@@ -19,6 +19,11 @@ void host_probe_caps(int kvm_fd, struct host_probe *p)
 	p->max_memslots = (unsigned)kvm_check(kvm_fd, KVM_CAP_NR_MEMSLOTS);
 }
 
+bool host_probe_watches(const struct host_probe *p, enum hw_kind kind)
+{
+	return kind == HW_WRITE ? p->watch_write_slots : p->watch_access_slots;
+}
+
 void host_probe_print(const struct host_probe *p, FILE *f)
 {
 	static const char *const swbreak[] = {"none", "traps", "emulation-fails"};

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "arch/desc.h"
+
 /* What a planted breakpoint instruction does, debugging of planted breakpoints enabled. */
 enum host_swbreak {
 	HOST_SWBREAK_NONE,	 /* the guest takes the exception itself, or the VM cannot go on */
@@ -66,6 +68,9 @@ struct host_probe {
  * zeroed (hence "nothing works") in whatever was not found out.
  */
 int host_probe_run(int kvm_fd, struct host_probe *out);
+
+/* Do slots that watch for this kind of data access fire? */
+bool host_probe_watches(const struct host_probe *p, enum hw_kind kind);
 
 /*
  * What KVM says by itself, api to max_memslots; the rest of *out is left alone. host_probe_run() does this first. Any

@@ -57,6 +57,7 @@ void vm_debug_free(struct vm_debug *d)
 	pthread_cond_destroy(&d->call_done);
 	pthread_mutex_destroy(&d->lock);
 	breaks_free(&d->breaks);
+	watch_free(d);
 	close(d->fd);
 	free(d->cpu);
 	free(d);
@@ -96,10 +97,10 @@ static void record_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 }
 
 /* What stopped this vCPU at its pc has been dealt with: resumed, it goes past it. */
-static void known_locked(struct vm_debug *d, int cpu, enum vm_stop_kind kind)
+static void known_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 {
 	d->cpu[cpu].known = true;
-	if (kind == VM_STOP_WATCH && d->m.arch->watch_before)
+	if (stop->kind == VM_STOP_WATCH && d->m.arch->watch_before && !stop->made)
 		d->cpu[cpu].at_watch = true;
 }
 
@@ -108,7 +109,7 @@ static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 	struct vm_debug_event ev = {.kind = VM_EVENT_STOPPED, .cpu = cpu, .stop = *stop};
 
 	d->last_cpu = cpu;
-	known_locked(d, cpu, stop->kind);
+	known_locked(d, cpu, stop);
 	d->hot = stop->kind == VM_STOP_STEPPED;
 	d->pause_wanted = false;
 	set_world_locked(d, WORLD_STOPPED);
@@ -137,7 +138,12 @@ static void run_locked(struct cpu_debug *c, const struct hw_slots *slots, bool s
 /* Everybody with something to do runs, with every breakpoint in place. */
 static void release_locked(struct vm_debug *d)
 {
+	bool only_steps = true;
+
 	breaks_plant(d);
+	for (int i = 0; i < d->m.ncpus; i++)
+		only_steps = only_steps && d->cpu[i].action.kind != VM_CONT;
+	watch_apply(d, only_steps);
 	set_world_locked(d, WORLD_RUNNING);
 	for (int i = 0; i < d->m.ncpus; i++) {
 		struct cpu_debug *c = &d->cpu[i];
@@ -145,6 +151,7 @@ static void release_locked(struct vm_debug *d)
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY)
 			continue;
 		c->known = c->at_watch = false;
+		c->lift = 0;
 		d->nrunning++;
 		run_locked(c, &d->breaks.slots, c->action.kind != VM_CONT);
 	}
@@ -154,6 +161,9 @@ static void release_locked(struct vm_debug *d)
 static void solo_locked(struct vm_debug *d, int cpu, uint64_t pc)
 {
 	breaks_solo_slots(d, pc, d->cpu[cpu].at_watch);
+	watch_apply(d, true);
+	if (d->cpu[cpu].lift)
+		watch_lift(d, true);
 	d->solo = cpu;
 	d->nrunning = 1;
 	set_world_locked(d, WORLD_RUNNING);
@@ -184,7 +194,7 @@ static int next_on_breakpoint_locked(struct vm_debug *d, uint64_t *pc)
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY || !c->known)
 			continue;
 		*pc = d->m.pc(d->m.ctx, i);
-		if (c->at_watch || breaks_at(d, i, *pc))
+		if (c->at_watch || c->lift || breaks_at(d, i, *pc))
 			return i;
 	}
 	return -1;
@@ -199,6 +209,7 @@ static void forget_client_locked(struct vm_debug *d)
 
 		c->pending.kind = VM_STOP_NONE;
 		c->known = c->at_watch = false;
+		c->lift = 0;
 		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
 		c->action.kind = VM_CONT;
 	}
@@ -254,6 +265,8 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
 		return;
 	c->known = c->at_watch = false;
+	if (c->lift && (--c->lift == 0 || breaks_at(d, cpu, stop->pc)))
+		c->lift = 0;
 	switch (c->action.kind) {
 	case VM_STEP_RANGE:
 		if (stop->pc < c->action.lo || stop->pc >= c->action.hi) {
@@ -267,10 +280,19 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	default:
 		break;
 	}
-	if (was_solo) { /* past the breakpoint: put it back, let the others go on as well */
+	if (was_solo && !c->lift) { /* past the breakpoint: put it back, let the others go on as well */
 		c->stepping = false;
 		debug_begin_stop_locked(d, cpu);
 	}
+}
+
+/* The one that steps with the write-protection lifted has stepped, or may have: has it written to what is watched? */
+static void lifted_step(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	struct vm_stop stop = {.kind = VM_STOP_WATCH, .access = HW_WRITE, .made = true, .pc = pc};
+
+	if (watch_changed(d, &stop.addr) && !d->cpu[cpu].at_watch)
+		vm_debug_trap(d, cpu, &stop);
 }
 
 enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_stop *stop)
@@ -278,6 +300,8 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	const struct break_entry *b;
 	bool hit = true;
 
+	if (stop->kind == VM_STOP_STEPPED && d->solo == cpu && d->watch.lifted)
+		lifted_step(d, cpu, stop->pc);
 	/* The table is fixed while any vCPU runs, so this one looks without the lock. */
 	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
 		b = breaks_explain(d, cpu, stop);
@@ -288,8 +312,8 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	pthread_mutex_lock(&d->lock);
 	if (hit) {
 		trap_locked(d, cpu, stop);
-	} else if (stop->kind != VM_STOP_WATCH || d->m.arch->watch_before) {
-		known_locked(d, cpu, stop->kind); /* a false condition: step past it without a stop */
+	} else if (stop->kind != VM_STOP_WATCH || (d->m.arch->watch_before && !stop->made)) {
+		known_locked(d, cpu, stop); /* a false condition: step past it without a stop */
 		debug_begin_stop_locked(d, cpu);
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -352,6 +376,8 @@ static void park(struct vm_debug *d, int cpu)
 	d->m.quiesce(d->m.ctx, cpu, &late);
 	if (late.kind != VM_STOP_NONE)
 		vm_debug_trap(d, cpu, &late);
+	else if (d->solo == cpu && d->watch.lifted)
+		lifted_step(d, cpu, d->m.pc(d->m.ctx, cpu));
 	pthread_mutex_lock(&d->lock);
 	if (atomic_load_explicit(&d->world, memory_order_relaxed) != WORLD_RUNNING && !d->exiting) {
 		poke = atomic_load_explicit(&c->poke, memory_order_relaxed);

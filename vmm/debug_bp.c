@@ -246,8 +246,11 @@ static int choose_service(struct vm_debug *d, int cpu, struct break_entry *e, co
 {
 	bool place;
 
-	if (e->spec.type != VM_BREAK_SW)
-		return serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+	if (e->spec.type != VM_BREAK_SW) {
+		int ret = serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+
+		return ret && !is_exec(e) ? watch_choose(d, cpu, e, ret, why) : ret;
+	}
 	place = find_place(d, cpu, e, true);
 	if (place && d->m.swbreak(d->m.ctx, cpu) == VM_SWBREAK_PLANT) {
 		e->service = SERVED_PLANTED;

@@ -18,10 +18,25 @@
 #include "vmm/debug.h"
 #include "vmm/elf.h"
 #include "vmm/memory.h"
+#include "vmm/memslots.h"
 
 struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
 struct console; /* vmm/console.h: the host side of the serial port */
+
+enum ram_news {
+	RAM_NONE,
+	RAM_HIT,  /* it hits a watchpoint */
+	RAM_LIFT, /* KVM does not tell enough of it: to be executed with the protection lifted */
+};
+
+/* What a write to write-protected RAM leaves to do once KVM has finished the access. */
+struct vcpu_ram {
+	enum ram_news news;
+	uint64_t addr; /* RAM_HIT: virtual, watched */
+	bool withheld; /* it was not made: back to pc */
+	uint64_t pc;
+};
 
 struct vcpu {
 	struct vm *vm;
@@ -33,9 +48,10 @@ struct vcpu {
 	bool started;	    /* thread exists (main thread's) */
 	atomic_bool in_run; /* inside the run loop, so a kick has somebody to reach */
 	/* Own thread's: */
-	bool io_pending;  /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
-	bool exit_held;	  /* run->exit_reason came while I/O was being finished and is still to be handled */
-	bool stepping;	  /* armed to step */
+	bool io_pending; /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
+	bool exit_held;	 /* run->exit_reason came while I/O was being finished and is still to be handled */
+	bool stepping;	 /* armed to step */
+	struct vcpu_ram ram;
 	bool panicked;	  /* the guest reported a panic in the access that is being handled */
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
 	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
@@ -47,7 +63,8 @@ struct vm {
 	int kvm_fd;
 	int vm_fd;
 	struct guest_memory mem;
-	struct bus pio; /* port I/O (x86; empty elsewhere) */
+	struct memslots memslots; /* vm_debug's protect(): changed while all vCPUs are parked */
+	struct bus pio;		  /* port I/O (x86; empty elsewhere) */
 	struct bus mmio;
 	int ncpus;
 	struct vcpu *vcpus;
@@ -90,6 +107,14 @@ void vcpu_panic(struct vm *vm);
  * news), or -errno.
  */
 int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late);
+/*
+ * vmm/vcpu_ram.c, own thread. write: make the write of this KVM_EXIT_MMIO if it goes to RAM; false: it does not.
+ * report: the access is finished, tell vm_debug what it was; true: the instruction is still to be executed. blocked: an
+ * exit that may be a write to protected RAM which KVM does not decode; false: it is not.
+ */
+bool vcpu_ram_write(struct vcpu *vcpu);
+bool vcpu_ram_report(struct vcpu *vcpu);
+bool vcpu_ram_blocked(struct vcpu *vcpu);
 int vcpu_signal_init(void); /* install the kick handler; once, main thread */
 
 /* Fills the machine operations that vm_debug works on (vmm/vm_debug_ops.c). */

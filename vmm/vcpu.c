@@ -78,7 +78,8 @@ static void vcpu_access(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 
 	if (run->exit_reason == KVM_EXIT_MMIO) {
-		access_bus(&vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.data, run->mmio.is_write);
+		if (!run->mmio.is_write || !vcpu_ram_write(vcpu))
+			access_bus(&vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.data, run->mmio.is_write);
 	} else {
 		uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
@@ -88,7 +89,7 @@ static void vcpu_access(struct vcpu *vcpu)
 	vcpu->io_pending = true;
 }
 
-int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
+static int finish_io(struct vcpu *vcpu, struct vm_stop *late)
 {
 	int ret;
 
@@ -117,6 +118,16 @@ int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
 		}
 	}
 	return 0;
+}
+
+int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
+{
+	int ret = finish_io(vcpu, late);
+
+	if (!vcpu_ram_report(vcpu))
+		return ret;
+	late->kind = VM_STOP_NONE;
+	return ret < 0 ? ret : 1;
 }
 
 /* ---- faults ---- */
@@ -207,6 +218,8 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 	}
 	if (ret == 1 || vcpu->exit_held)
 		return;
+	if (stop.kind == VM_STOP_NONE && !vcpu->stepping)
+		return;
 	if (stop.kind == VM_STOP_NONE) {
 		arch_regs_fetch(vcpu);
 		stop = (struct vm_stop){.kind = VM_STOP_STEPPED, .pc = arch_pc(vcpu)};
@@ -223,7 +236,7 @@ static void vcpu_io_exit(struct vcpu *vcpu)
 		vcpu->panicked = false;
 		vcpu_finish_io(vcpu, &late);
 		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
-	} else if (vcpu->stepping) {
+	} else if (vcpu->stepping || vcpu->ram.news != RAM_NONE) {
 		vcpu_io_stepped(vcpu);
 	}
 }
@@ -248,6 +261,10 @@ static void vcpu_other_exit(struct vcpu *vcpu)
 		break;
 	case ARCH_EXIT_SWBREAK:
 		vcpu_swbreak(vcpu);
+		break;
+	case ARCH_EXIT_WRITE:
+		if (!vcpu_ram_blocked(vcpu))
+			vcpu_unrecoverable(vcpu, "KVM cannot go on");
 		break;
 	case ARCH_EXIT_UNKNOWN:
 		vcpu_unrecoverable(vcpu, "KVM cannot go on");

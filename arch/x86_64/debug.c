@@ -310,30 +310,40 @@ void arch_time_resume(struct vcpu *vcpu)
 	(void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
-int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
+static const struct host_probe *probe_of(struct vm *vm)
 {
-	struct x86_debug_regs regs;
-
-	(void)vm;
-	return x86_hwbp_encode(slots, &regs);
-}
-
-enum vm_swbreak arch_swbreak(struct vcpu *vcpu)
-{
-	struct arch_vm *av = vcpu->vm->arch;
-	const struct arch_vcpu *a = vcpu->arch;
-	bool waiting = a->mp_state == KVM_MP_STATE_UNINITIALIZED || a->mp_state == KVM_MP_STATE_INIT_RECEIVED;
-	enum host_swbreak how;
+	struct arch_vm *av = vm->arch;
 
 	if (!atomic_load_explicit(&av->probed, memory_order_relaxed)) {
-		int ret = host_probe_run(vcpu->vm->kvm_fd, &av->probe);
+		int ret = host_probe_run(vm->kvm_fd, &av->probe);
 
 		if (ret < 0)
 			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));
 		atomic_store_explicit(&av->probed, true, memory_order_release);
 	}
+	return &av->probe;
+}
+
+int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
+{
+	struct x86_debug_regs regs;
+
+	for (unsigned i = 0; i < slots->n; i++) {
+		if (slots->slot[i].kind != HW_EXEC && !host_probe_watches(probe_of(vm), slots->slot[i].kind))
+			return -EOPNOTSUPP;
+	}
+	return x86_hwbp_encode(slots, &regs);
+}
+
+enum vm_swbreak arch_swbreak(struct vcpu *vcpu)
+{
+	const struct host_probe *p = probe_of(vcpu->vm);
+	const struct arch_vcpu *a = vcpu->arch;
+	bool waiting = a->mp_state == KVM_MP_STATE_UNINITIALIZED || a->mp_state == KVM_MP_STATE_INIT_RECEIVED;
+	enum host_swbreak how;
+
 	/* A CPU that has not started is in real mode on paper only: its code will be the kernel's. */
-	how = !(a->sregs->cr0 & 1) && !waiting ? av->probe.swbreak_reset : av->probe.swbreak;
+	how = !(a->sregs->cr0 & 1) && !waiting ? p->swbreak_reset : p->swbreak;
 	return how == HOST_SWBREAK_NONE ? VM_SWBREAK_HW : VM_SWBREAK_PLANT;
 }
 
