@@ -40,6 +40,7 @@ struct host_probe {
 	bool immediate_exit;
 	unsigned max_vcpus;
 	unsigned max_memslots;
+	bool readonly_mem; /* memory slots can be write-protected */
 
 	enum host_swbreak swbreak; /* kernel mode */
 	enum host_swbreak swbreak_reset;
@@ -101,6 +102,7 @@ void host_probe_caps(int kvm_fd, struct host_probe *out);
  *   hw_break_user=yes|no
  *   watch_write_slots=N          0: write watchpoints do not fire
  *   watch_access_slots=N         0: read/write watchpoints do not fire
+ *   readonly_mem=yes|no          memory slots can be read-only
  */
 void host_probe_print(const struct host_probe *p, FILE *f);
 
