@@ -67,7 +67,7 @@ UNIT_TESTS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/unit/%.c,$(B)/tests
 FAKE_TESTS := $(patsubst tests/fake/%.c,$(B)/tests/fake/%,$(wildcard tests/fake/test_*.c))
 FAKE_LIB := $(patsubst %.c,$(B)/tsan/%.o,$(filter-out $(wildcard tests/fake/test_*.c),$(wildcard tests/fake/*.c)))
 FUZZERS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)))
-ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c)
+ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c arch/arm64/store.c)
 $(foreach v,san fuzz,$(eval $(B)/$(v)/arm64.a: $(patsubst %.c,$(B)/$(v)/%.o,$(ARM64_PURE))))
 
 $(filter %_arm64,$(UNIT_TESTS)): $(B)/tests/unit/%: $(B)/san/arm64.a

@@ -73,10 +73,39 @@ enum arch_exit {
 	ARCH_EXIT_UNKNOWN, /* nobody's: an unrecoverable exit */
 	ARCH_EXIT_SWBREAK, /* a software breakpoint instruction at pc (also as an emulation failure): ask vm_debug whose
 			    */
+	ARCH_EXIT_WRITE,   /* the instruction at pc may be a write to a protected page; if not, as UNKNOWN */
 };
 
 /* Exit reasons that vcpu.c does not handle by itself (it handles IO, MMIO, DEBUG, INTR, SHUTDOWN, SYSTEM_EVENT). */
 enum arch_exit arch_vcpu_exit(struct vcpu *vcpu);
+
+/* ---- writes to write-protected RAM, own thread ---- */
+
+/* What the instruction at pc writes. */
+struct arch_write {
+	uint64_t va, len; /* len 0: not known */
+	unsigned steps;	  /* how many have to be executed without an exit in between for it to succeed */
+};
+
+/* After arch_regs_fetch(). */
+void arch_write_at(struct vcpu *vcpu, struct arch_write *out);
+/*
+ * At a KVM_EXIT_MMIO that writes to RAM, not finished yet: does it tell the whole write, and where it goes? KVM on
+ * arm64 does not for one that crosses a page.
+ */
+bool arch_write_whole(struct vcpu *vcpu);
+/*
+ * The write of that exit is not to be made. pc: before the access is finished; undo, afterwards: as if the instruction
+ * at pc had not been tried. -EOPNOTSUPP: an ISA that reports watchpoints after the access.
+ */
+int arch_write_pc(struct vcpu *vcpu, uint64_t *pc);
+int arch_write_undo(struct vcpu *vcpu, uint64_t pc);
+
+/*
+ * Own thread, parked: why writes to one of these pages (of `page` bytes, sorted) cannot be caught by protecting them,
+ * as this vCPU stands: what it walks, pushes to and KVM writes by itself. NULL: they can.
+ */
+const char *arch_page_busy(struct vcpu *vcpu, const uint64_t *pages, size_t n, uint64_t page);
 
 /* One or more lines about the vCPU's present state and exit, for an unrecoverable exit: pc, instruction bytes,
  * suberror. */
@@ -154,7 +183,10 @@ uint64_t arch_space(struct vcpu *vcpu, uint64_t va);
  */
 size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n);
 
-/* Do these fit the debug hardware? 0; -ENOSPC: no slot left; -EINVAL: a length/kind/alignment it cannot express. */
+/*
+ * Do these fit the debug hardware? 0; -ENOSPC: no slot left; -EINVAL: a length/kind/alignment it cannot express;
+ * -EOPNOTSUPP: data accesses do not trap on this host. May run the host probe. Stub thread.
+ */
 int arch_slots_check(struct vm *vm, const struct hw_slots *slots);
 
 /*

@@ -18,6 +18,7 @@ void host_probe_caps(int kvm_fd, struct host_probe *p)
 	p->sync_regs = (uint32_t)kvm_check(kvm_fd, KVM_CAP_SYNC_REGS);
 	p->immediate_exit = kvm_check(kvm_fd, KVM_CAP_IMMEDIATE_EXIT) != 0;
 	p->max_vcpus = (unsigned)kvm_check(kvm_fd, KVM_CAP_MAX_VCPUS);
+	p->readonly_mem = kvm_check(kvm_fd, KVM_CAP_READONLY_MEM) > 0;
 	p->max_memslots = (unsigned)kvm_check(kvm_fd, KVM_CAP_NR_MEMSLOTS);
 }
 
@@ -43,6 +44,11 @@ const struct host_probe *host_facts(int kvm_fd)
 	}
 	pthread_mutex_unlock(&facts_lock);
 	return &facts;
+}
+
+bool host_probe_watches(const struct host_probe *p, enum hw_kind kind)
+{
+	return kind == HW_WRITE ? p->watch_write_slots : p->watch_access_slots;
 }
 
 void host_probe_print(const struct host_probe *p, FILE *f)
@@ -72,6 +78,7 @@ void host_probe_print(const struct host_probe *p, FILE *f)
 	fprintf(f, "hw_break_user=%s\n", yesno[p->hw_break_user]);
 	fprintf(f, "watch_write_slots=%u\n", p->watch_write_slots);
 	fprintf(f, "watch_access_slots=%u\n", p->watch_access_slots);
+	fprintf(f, "readonly_mem=%s\n", yesno[p->readonly_mem]);
 }
 
 int arch_probe_host(int kvm_fd)

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "arch/desc.h"
+
 /* What a planted breakpoint instruction does, debugging of planted breakpoints enabled. */
 enum host_swbreak {
 	HOST_SWBREAK_NONE,	 /* the guest takes the exception itself, or the VM cannot go on */
@@ -38,6 +40,7 @@ struct host_probe {
 	bool immediate_exit;
 	unsigned max_vcpus;
 	unsigned max_memslots;
+	bool readonly_mem; /* memory slots can be write-protected */
 
 	enum host_swbreak swbreak; /* kernel mode */
 	enum host_swbreak swbreak_reset;
@@ -66,6 +69,9 @@ struct host_probe {
  * zeroed (hence "nothing works") in whatever was not found out.
  */
 int host_probe_run(int kvm_fd, struct host_probe *out);
+
+/* Do slots that watch for this kind of data access fire? */
+bool host_probe_watches(const struct host_probe *p, enum hw_kind kind);
 
 /*
  * What the probe says of this host, found out once in a process. Any thread. host_facts() blocks for the probe if it is
@@ -104,6 +110,7 @@ void host_probe_caps(int kvm_fd, struct host_probe *out);
  *   hw_break_user=yes|no
  *   watch_write_slots=N          0: write watchpoints do not fire
  *   watch_access_slots=N         0: read/write watchpoints do not fire
+ *   readonly_mem=yes|no          memory slots can be read-only
  */
 void host_probe_print(const struct host_probe *p, FILE *f);
 

@@ -67,6 +67,7 @@ void vm_debug_free(struct vm_debug *d)
 	pthread_cond_destroy(&d->call_done);
 	pthread_mutex_destroy(&d->lock);
 	breaks_free(&d->breaks);
+	watch_free(d);
 	close(d->fd);
 	free(d->cpu);
 	free(d);
@@ -108,10 +109,10 @@ void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop
 }
 
 /* What stopped this vCPU at its pc has been dealt with: resumed, it goes past it. */
-static void known_locked(struct vm_debug *d, int cpu, enum vm_stop_kind kind)
+static void known_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 {
 	d->cpu[cpu].known = true;
-	if (kind == VM_STOP_WATCH && d->m.arch->watch_before)
+	if (stop->kind == VM_STOP_WATCH && d->m.arch->watch_before && !stop->made)
 		d->cpu[cpu].at_watch = true;
 }
 
@@ -120,7 +121,7 @@ static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 	struct vm_debug_event ev = {.kind = VM_EVENT_STOPPED, .cpu = cpu, .stop = *stop};
 
 	d->last_cpu = cpu;
-	known_locked(d, cpu, stop->kind);
+	known_locked(d, cpu, stop);
 	d->hot = debug_now_us() - d->resumed_us < QUICK_US;
 	d->pause_wanted = false;
 	set_world_locked(d, WORLD_STOPPED);
@@ -158,7 +159,10 @@ static bool moves_freely_locked(const struct vm_debug *d)
 /* Everybody with something to do runs, with every breakpoint in place. */
 static void release_locked(struct vm_debug *d)
 {
-	breaks_plant(d, moves_freely_locked(d));
+	bool freely = moves_freely_locked(d);
+
+	breaks_plant(d, freely);
+	watch_apply(d, !freely);
 	set_world_locked(d, WORLD_RUNNING);
 	for (int i = 0; i < d->m.ncpus; i++) {
 		struct cpu_debug *c = &d->cpu[i];
@@ -166,6 +170,7 @@ static void release_locked(struct vm_debug *d)
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY)
 			continue;
 		c->known = c->at_watch = false;
+		c->lift = 0;
 		d->nrunning++;
 		run_locked(c, &d->breaks.slots, c->action.kind != VM_CONT);
 	}
@@ -175,6 +180,9 @@ static void release_locked(struct vm_debug *d)
 static void solo_locked(struct vm_debug *d, int cpu, uint64_t pc)
 {
 	breaks_solo_slots(d, pc, d->cpu[cpu].at_watch);
+	watch_apply(d, true);
+	if (d->cpu[cpu].lift)
+		watch_lift(d, true);
 	d->solo = cpu;
 	d->nrunning = 1;
 	set_world_locked(d, WORLD_RUNNING);
@@ -216,7 +224,7 @@ static int next_on_breakpoint_locked(struct vm_debug *d, uint64_t *pc)
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY || !c->known)
 			continue;
 		*pc = d->m.pc(d->m.ctx, i);
-		if (c->at_watch || breaks_at(d, i, *pc))
+		if (c->at_watch || c->lift || breaks_at(d, i, *pc))
 			return i;
 	}
 	return -1;
@@ -234,6 +242,7 @@ static void forget_client_locked(struct vm_debug *d)
 		c->nlater = 0;
 		c->known = c->at_watch = false;
 		c->let_in = LET_IN_NO;
+		c->lift = 0;
 		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
 		c->action.kind = VM_CONT;
 	}
@@ -298,6 +307,8 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
 		return;
 	c->known = c->at_watch = false;
+	if (c->lift && (--c->lift == 0 || breaks_at(d, cpu, stop->pc)))
+		c->lift = 0;
 	switch (was_solo && c->let_in == LET_IN_GOING ? VM_CONT : c->action.kind) {
 	case VM_STEP_RANGE:
 		if (stop->pc < c->action.lo || stop->pc >= c->action.hi) {
@@ -312,10 +323,19 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	default:
 		break;
 	}
-	if (was_solo) { /* past the breakpoint: put it back, let the others go on as well */
+	if (was_solo && !c->lift) { /* past the breakpoint: put it back, let the others go on as well */
 		c->stepping = false;
 		debug_begin_stop_locked(d, cpu);
 	}
+}
+
+/* The one that steps with the write-protection lifted has stepped, or may have: has it written to what is watched? */
+static void lifted_step(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	struct vm_stop stop = {.kind = VM_STOP_WATCH, .access = HW_WRITE, .made = true, .pc = pc};
+
+	if (watch_changed(d, &stop.addr) && !d->cpu[cpu].at_watch)
+		vm_debug_trap(d, cpu, &stop);
 }
 
 enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_stop *stop)
@@ -323,6 +343,8 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	const struct break_entry *b;
 	bool hit = true;
 
+	if (stop->kind == VM_STOP_STEPPED && d->solo == cpu && d->watch.lifted)
+		lifted_step(d, cpu, stop->pc);
 	/* The table is fixed while any vCPU runs, so this one looks without the lock. */
 	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
 		b = breaks_explain(d, cpu, stop);
@@ -335,8 +357,8 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	pthread_mutex_lock(&d->lock);
 	if (hit) {
 		trap_locked(d, cpu, stop);
-	} else if (stop->kind != VM_STOP_WATCH || d->m.arch->watch_before) {
-		known_locked(d, cpu, stop->kind); /* a false condition: step past it without a stop */
+	} else if (stop->kind != VM_STOP_WATCH || (d->m.arch->watch_before && !stop->made)) {
+		known_locked(d, cpu, stop); /* a false condition: step past it without a stop */
 		debug_begin_stop_locked(d, cpu);
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -400,6 +422,8 @@ static void park(struct vm_debug *d, int cpu)
 	d->m.quiesce(d->m.ctx, cpu, &late);
 	if (late.kind != VM_STOP_NONE)
 		vm_debug_trap(d, cpu, &late);
+	else if (d->solo == cpu && d->watch.lifted)
+		lifted_step(d, cpu, d->m.pc(d->m.ctx, cpu));
 	pthread_mutex_lock(&d->lock);
 	if (atomic_load_explicit(&d->world, memory_order_relaxed) != WORLD_RUNNING && !d->exiting) {
 		poke = atomic_load_explicit(&c->poke, memory_order_relaxed);

@@ -33,7 +33,8 @@ enum vm_stop_kind {
 	VM_STOP_STEPPED,
 	VM_STOP_SWBREAK, /* pc is the breakpoint's address */
 	VM_STOP_HWBREAK,
-	VM_STOP_WATCH, /* addr is the data address, access its kind */
+	VM_STOP_WATCH, /* addr is the data address, access its kind; made: the access was made, whatever the ISA's way
+			*/
 	VM_STOP_EVENT, /* something that was to be caught has happened; `event` says what */
 	VM_STOP_FAULT, /* the VM cannot go on (or ends when resumed); vm_debug_fault_text() says why */
 };
@@ -68,7 +69,8 @@ struct vm_access {
 struct vm_stop {
 	enum vm_stop_kind kind;
 	enum hw_kind access; /* VM_STOP_WATCH */
-	uint64_t pc;	     /* linear address of the next instruction */
+	bool made;
+	uint64_t pc; /* linear address of the next instruction */
 	uint64_t addr;
 	struct vm_access event; /* VM_STOP_EVENT */
 };
@@ -195,6 +197,17 @@ struct vm_debug_machine {
 	/* Bytes of code were changed behind the guest's back. May be NULL. */
 	void (*code_written)(void *ctx, void *host, size_t len);
 
+	/*
+	 * Write-protection of guest RAM, for write watchpoints that the debug hardware cannot hold. All vCPUs parked.
+	 * protect: see memslots_protect(); pages are of page_size bytes; NULL: there is no such thing here.
+	 * page_busy, own thread: why writes to one of these (sorted) pages cannot be caught as this vCPU stands, or
+	 * NULL.
+	 */
+	uint64_t page_size;
+	int (*protect)(void *ctx, const uint64_t *pages, size_t n, bool lifted);
+	const char *(*page_busy)(void *ctx, int cpu, const uint64_t *pages, size_t n);
+
+	/* -EOPNOTSUPP: this host's debug hardware does not fire for such a slot. */
 	int (*slots_check)(void *ctx, const struct hw_slots *slots);
 	enum vm_swbreak (*swbreak)(void *ctx, int cpu);
 	void (*state_text)(void *ctx, int cpu, char *buf, size_t len);
@@ -314,7 +327,8 @@ bool vm_debug_catch_get(struct vm_debug *d, size_t i, struct vm_catch *out);
  */
 int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b, const char **why);
 int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len);
-/* The i-th breakpoint, by address, for listings; how: "planted", "hardware" or "pending". -ENOENT past the end. */
+/* The i-th breakpoint, by address, for listings; how: "planted", "hardware", "write-protected" or "pending". -ENOENT
+ * past the end. */
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how);
 
 void vm_debug_state_text(struct vm_debug *d, int cpu, char *buf, size_t len);
@@ -338,6 +352,19 @@ enum vm_trap_result {
 
 /* After a debug exit. stop->pc must be valid. */
 enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+
+/*
+ * The guest writes, or (arch_desc.watch_before) is about to write, these bytes of RAM, whose page is write-protected.
+ * Is that news? Then *va is the first of them that is watched, for a VM_STOP_WATCH.
+ */
+bool vm_debug_watched(struct vm_debug *d, int cpu, uint64_t gpa, uint64_t len, uint64_t *va);
+
+/*
+ * The instruction at pc did not get through and may be a write to a write-protected page: it, and up to steps - 1 that
+ * follow, are executed alone with the protection lifted; what changes of the watched bytes is a VM_STOP_WATCH. True: go
+ * on to the checkpoint. False: nothing is protected, or is lifted already: it is something else.
+ */
+bool vm_debug_lift(struct vm_debug *d, int cpu, unsigned steps);
 
 /*
  * A fatal condition (internal error, triple fault, guest panic). true: a debugger is attached, the stop is recorded

@@ -187,8 +187,11 @@ static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *
 /* How this breakpoint will be served: fills service and the place, or says why not. */
 static int choose_service(struct vm_debug *d, int cpu, struct break_entry *e, const char **why)
 {
-	if (e->spec.type != VM_BREAK_SW)
-		return serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+	if (e->spec.type != VM_BREAK_SW) {
+		int ret = serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+
+		return ret && !break_is_exec(e) ? watch_choose(d, cpu, e, ret, why) : ret;
+	}
 	break_find_place(d, cpu, e);
 	if (d->m.swbreak(d->m.ctx, cpu) == VM_SWBREAK_PLANT) {
 		e->service = e->placed ? SERVED_PLANTED : SERVED_NOT_YET;

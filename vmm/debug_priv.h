@@ -61,6 +61,7 @@ struct cpu_debug {
 	bool stepping;	/* armed to step: a VM_STOP_STEPPED is expected */
 	unsigned steps; /* of range steps since interrupts were let in or it ran free */
 	enum let_in let_in;
+	unsigned lift;		      /* instructions from its pc to execute with the write-protection lifted */
 	bool after_stop;	      /* machine.resumed is due */
 	const struct hw_slots *slots; /* to arm with; NULL: none */
 	bool rearm;		      /* own thread's; set by others only while parked */
@@ -100,6 +101,23 @@ struct break_entry {
 	uint64_t space;		  /* vm_debug_machine.space */
 	uint64_t gpa;
 	uint8_t *host;
+	int watch_cpu; /* write-protected: whose tables say where */
+};
+
+/* Watched bytes that are contiguous in both views of memory. */
+struct watch_piece {
+	uint64_t va, gpa;
+	uint64_t len;
+};
+
+/* The write watchpoints that are served by write-protection. Changed only while the world is stopped. */
+struct watch_set {
+	struct watch_piece *piece; /* as of the last release */
+	size_t n;
+	uint64_t *page; /* protected now, sorted */
+	size_t npages;
+	bool lifted;	 /* for the one that steps alone */
+	uint8_t *before; /* lifted: the watched bytes as they were */
 };
 
 struct break_table {
@@ -138,6 +156,7 @@ struct vm_debug {
 	struct cpu_debug *cpu;
 	struct break_table breaks;
 	struct catch_table catches;
+	struct watch_set watch;
 	char fault[512];
 	int fd;
 	atomic_uint queued;
@@ -185,6 +204,17 @@ void breaks_clear(struct vm_debug *d); /* stopped */
 bool break_is_exec(const struct break_entry *e);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
+/* debug_watch.c. "stopped" as above. */
+/* Serves a write watchpoint for which slots_check() has given `ret`. Stub thread, stopped. 0, or -errno and *why. */
+int watch_choose(struct vm_debug *d, int cpu, struct break_entry *e, int ret, const char **why);
+/* stopped, about to release: protect what the table has; only_steps: what is protected besides may stay so. */
+void watch_apply(struct vm_debug *d, bool only_steps);
+/* stopped, about to step alone: let writes through and remember the watched bytes; or end that. */
+void watch_lift(struct vm_debug *d, bool lifted);
+/* Lifted, own thread of the one that steps: have watched bytes changed since? Looks again from here the next time. */
+bool watch_changed(struct vm_debug *d, uint64_t *va);
+void watch_free(struct vm_debug *d);
+
 /* The entry that explains this stop, or NULL (not ours, or removed meanwhile). Parked or own thread. */
 const struct break_entry *breaks_explain(struct vm_debug *d, int cpu, const struct vm_stop *stop);
 /* No entry explains a breakpoint instruction that trapped there: is it the guest's? Own thread. */

@@ -71,7 +71,8 @@ static void recheck_pending_locked(struct vm_debug *d, int cpu)
 		break;
 	case VM_STOP_WATCH:
 		/* Made already, or still to be made and trapped again. */
-		if (d->m.arch->watch_before && (d->m.pc(d->m.ctx, cpu) != p->pc || !breaks_explain(d, cpu, p)))
+		if (d->m.arch->watch_before && !p->made &&
+			(d->m.pc(d->m.ctx, cpu) != p->pc || !breaks_explain(d, cpu, p)))
 			p->kind = VM_STOP_NONE;
 		break;
 	case VM_STOP_SWBREAK:
@@ -202,6 +203,7 @@ int vm_debug_reg_write(struct vm_debug *d, int cpu, unsigned regno, const void *
 	if (ret == 0 && regno == d->m.arch->pc) {
 		pthread_mutex_lock(&d->lock);
 		d->cpu[cpu].known = d->cpu[cpu].at_watch = false;
+		d->cpu[cpu].lift = 0;
 		pthread_mutex_unlock(&d->lock);
 	}
 	return ret;

@@ -18,6 +18,7 @@
 #include "vmm/debug.h"
 #include "vmm/elf.h"
 #include "vmm/memory.h"
+#include "vmm/memslots.h"
 
 struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
@@ -30,6 +31,20 @@ struct held_power {
 	bool due;  /* now: not to be put off again */
 	enum power_event event;
 	unsigned value;
+};
+
+enum ram_news {
+	RAM_NONE,
+	RAM_HIT,  /* it hits a watchpoint */
+	RAM_LIFT, /* KVM does not tell enough of it: to be executed with the protection lifted */
+};
+
+/* What a write to write-protected RAM leaves to do once KVM has finished the access. */
+struct vcpu_ram {
+	enum ram_news news;
+	uint64_t addr; /* RAM_HIT: virtual, watched */
+	bool withheld; /* it was not made: back to pc */
+	uint64_t pc;
 };
 
 struct vcpu {
@@ -48,6 +63,7 @@ struct vcpu {
 	bool panicked;	 /* the guest has reported a panic: to be dealt with behind the next checkpoint */
 	bool catching;	 /* in an access that is to be caught */
 	struct held_power power;
+	struct vcpu_ram ram;
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
 	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
 	struct arch_vcpu *arch;
@@ -58,7 +74,8 @@ struct vm {
 	int kvm_fd;
 	int vm_fd;
 	struct guest_memory mem;
-	struct bus pio; /* port I/O (x86; empty elsewhere) */
+	struct memslots memslots; /* vm_debug's protect(): changed while all vCPUs are parked */
+	struct bus pio;		  /* port I/O (x86; empty elsewhere) */
 	struct bus mmio;
 	int ncpus;
 	struct vcpu *vcpus;
@@ -107,6 +124,14 @@ void vcpu_accessed(struct vcpu *vcpu, const struct vm_access *a);
  * news), or -errno.
  */
 int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late);
+/*
+ * vmm/vcpu_ram.c, own thread. write: make the write of this KVM_EXIT_MMIO if it goes to RAM; false: it does not.
+ * report: the access is finished, tell vm_debug what it was; true: the instruction is still to be executed. blocked: an
+ * exit that may be a write to protected RAM which KVM does not decode; false: it is not.
+ */
+bool vcpu_ram_write(struct vcpu *vcpu);
+bool vcpu_ram_report(struct vcpu *vcpu);
+bool vcpu_ram_blocked(struct vcpu *vcpu);
 int vcpu_signal_init(void); /* install the kick handler; once, main thread */
 
 /* Fills the machine operations that vm_debug works on (vmm/vm_debug_ops.c). */

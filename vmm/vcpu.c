@@ -90,6 +90,10 @@ static void vcpu_access_mmio(struct vcpu *vcpu)
 		.write = run->mmio.is_write,
 	};
 
+	if (a.write && vcpu_ram_write(vcpu)) {
+		vcpu->io_pending = true;
+		return;
+	}
 	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
 	access_bus(&vcpu->vm->mmio, a.addr, a.size, run->mmio.data, a.write);
 	memcpy(&a.value, run->mmio.data, sizeof(a.value));
@@ -123,7 +127,7 @@ static void vcpu_access(struct vcpu *vcpu)
 		vcpu_access_io(vcpu);
 }
 
-int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
+static int finish_io(struct vcpu *vcpu, struct vm_stop *late)
 {
 	int ret;
 
@@ -152,6 +156,16 @@ int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
 		}
 	}
 	return 0;
+}
+
+int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
+{
+	int ret = finish_io(vcpu, late);
+
+	if (!vcpu_ram_report(vcpu))
+		return ret;
+	late->kind = VM_STOP_NONE;
+	return ret < 0 ? ret : 1;
 }
 
 /* ---- faults ---- */
@@ -285,6 +299,8 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 	}
 	if (ret == 1 || vcpu->exit_held)
 		return;
+	if (stop.kind == VM_STOP_NONE && !vcpu->stepping)
+		return;
 	if (stop.kind != VM_STOP_NONE || arch_step_finished(vcpu, &stop) == 0)
 		vcpu_trap(vcpu, &stop);
 }
@@ -292,7 +308,7 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 static void vcpu_io_exit(struct vcpu *vcpu)
 {
 	vcpu_access(vcpu);
-	if (vcpu->stepping && !vcpu->panicked && !vcpu->power.held)
+	if ((vcpu->stepping || vcpu->ram.news != RAM_NONE) && !vcpu->panicked && !vcpu->power.held)
 		vcpu_io_stepped(vcpu);
 }
 
@@ -318,6 +334,10 @@ static void vcpu_other_exit(struct vcpu *vcpu)
 		break;
 	case ARCH_EXIT_SWBREAK:
 		vcpu_swbreak(vcpu);
+		break;
+	case ARCH_EXIT_WRITE:
+		if (!vcpu_ram_blocked(vcpu))
+			vcpu_unrecoverable(vcpu, "KVM cannot go on");
 		break;
 	case ARCH_EXIT_UNKNOWN:
 		vcpu_unrecoverable(vcpu, "KVM cannot go on");

@@ -226,6 +226,7 @@ void vm_destroy(struct vm *vm)
 	vm->vcpus = NULL;
 	if (vm->arch)
 		arch_vm_free(vm);
+	memslots_free(&vm->memslots);
 	memory_free(&vm->mem);
 	if (vm->vm_fd >= 0)
 		close(vm->vm_fd);

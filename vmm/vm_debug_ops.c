@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
+#include "vmm/log.h"
 
 /* Image headers know no pages, but the tables may map any page otherwise: translated again at least this often. */
 #define LAYOUT_STEP 4096
@@ -34,7 +36,11 @@ static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)
 
 static int ops_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how)
 {
-	return arch_debug_arm(vcpu_of(ctx, cpu), slots, how);
+	struct vcpu *vcpu = vcpu_of(ctx, cpu);
+
+	if (vcpu->vm->memslots.broken)
+		vm_exit(vcpu->vm, STATUS_HOST);
+	return arch_debug_arm(vcpu, slots, how);
 }
 
 static void ops_resumed(void *ctx, int cpu)
@@ -113,6 +119,22 @@ static int ops_ram_range(void *ctx, size_t i, uint64_t *gpa, uint64_t *len)
 static void ops_code_written(void *ctx, void *host, size_t len)
 {
 	arch_code_written(ctx, host, len);
+}
+
+static int ops_protect(void *ctx, const uint64_t *pages, size_t n, bool lifted)
+{
+	struct vm *vm = ctx;
+	int ret = memslots_protect(&vm->memslots, &vm->mem, vm->vm_fd, pages, n, lifted);
+
+	if (ret < 0 && ret != -ENOSPC && ret != -EOPNOTSUPP)
+		log_error("cannot write-protect guest memory: %s", strerror(-ret));
+	vm->memslots.broken = ret == -EIO;
+	return ret;
+}
+
+static const char *ops_page_busy(void *ctx, int cpu, const uint64_t *pages, size_t n)
+{
+	return arch_page_busy(vcpu_of(ctx, cpu), pages, n, memslots_page());
 }
 
 static int ops_slots_check(void *ctx, const struct hw_slots *slots)
@@ -236,6 +258,9 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.ram = ops_ram,
 		.ram_range = ops_ram_range,
 		.code_written = ops_code_written,
+		.page_size = memslots_page(),
+		.protect = ops_protect,
+		.page_busy = ops_page_busy,
 		.slots_check = ops_slots_check,
 		.swbreak = ops_swbreak,
 		.state_text = ops_state_text,

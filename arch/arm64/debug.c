@@ -303,6 +303,10 @@ int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
 {
 	struct arm64_debug_regs regs;
 
+	for (unsigned i = 0; i < slots->n; i++) {
+		if (slots->slot[i].kind != HW_EXEC && !host_probe_watches(host_facts(vm->kvm_fd), slots->slot[i].kind))
+			return -EOPNOTSUPP;
+	}
 	return encode(vm, slots, &regs);
 }
 

@@ -361,7 +361,10 @@ int arch_slots_check(struct vm *vm, const struct hw_slots *slots)
 {
 	struct x86_debug_regs regs;
 
-	(void)vm;
+	for (unsigned i = 0; i < slots->n; i++) {
+		if (slots->slot[i].kind != HW_EXEC && !host_probe_watches(host_facts(vm->kvm_fd), slots->slot[i].kind))
+			return -EOPNOTSUPP;
+	}
 	return x86_hwbp_encode(slots, &regs);
 }
 

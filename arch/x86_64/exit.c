@@ -89,7 +89,7 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 	a->ran = true;
 	d = failed_instruction(vcpu);
 	if (d.insn != X86_INSN_INT)
-		return ARCH_EXIT_UNKNOWN;
+		return ARCH_EXIT_WRITE;
 	if (d.vector == 3 && d.len == 1) {
 		a->break_failed = true;
 		return ARCH_EXIT_SWBREAK;
@@ -115,7 +115,8 @@ enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTERNAL_ERROR:
 		if (vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 			return emulation_failed(vcpu);
-		return ARCH_EXIT_UNKNOWN;
+		return vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV ? ARCH_EXIT_WRITE
+										       : ARCH_EXIT_UNKNOWN;
 	default:
 		return ARCH_EXIT_UNKNOWN;
 	}

@@ -16,7 +16,10 @@ NEEDS = {
 			lambda f: f['swbreak'] != 'none' or f['hw_break_slots'] > 0),
 	'planted': ('planted breakpoints that trap (swbreak)', lambda f: f['swbreak'] != 'none'),
 	'hardware': ('hardware breakpoints (hw_break_slots)', lambda f: f['hw_break_slots'] > 0),
-	'watch': ('watchpoints that fire (watch_write_slots)', lambda f: f['watch_write_slots'] > 0),
+	'hw_watch': ('watchpoints in hardware that fire (watch_write_slots)', lambda f: f['watch_write_slots'] > 0),
+	'watch': ('write watchpoints of any kind (watch_write_slots, readonly_mem)',
+		  lambda f: f['watch_write_slots'] > 0 or f['readonly_mem']),
+	'protect': ('read-only memory slots (readonly_mem)', lambda f: f['readonly_mem']),
 	'step': ('single-step (single_step)', lambda f: f['single_step']),
 	'block_irq': ('steps that hold interrupts off (block_irq)', lambda f: f['block_irq']),
 	# not the KVM's, but of the line to the debugger: a serial line has one client and no hanging up
@@ -103,6 +106,12 @@ def raw_session(host, cmdline=None, guest='lab', symbols_of=None, **options):
 		with _first_words(m):
 			c.hello()
 		yield m, c, symbols(host.guest(symbols_of or guest))
+
+
+def fill_slots(host, c, sym):
+	"""Takes all registers for watchpoints: on words that nobody writes."""
+	for i in range(host.facts['watch_write_slots']):
+		tap.equal(c.ask('Z2,%x,8' % (sym['pages'] + 0x2f00 + 8 * i)), 'OK', 'watchpoint number %d' % i)
 
 
 def interpreted(host):

@@ -6,7 +6,7 @@ import re
 import tap
 from elfsyms import table
 from gdbclient import GdbError
-from scene import ends, ends_in_gdb, ends_raw, gdb_session, hit, raw_session, runs_to, scenario
+from scene import ends, ends_in_gdb, ends_raw, fill_slots, gdb_session, hit, raw_session, runs_to, scenario
 
 SYNC_EL1, SYNC_EL0 = 0x200, 0x400       # offsets of vectors: synchronous exceptions from either level
 PSTATE_I, PSTATE_DAIF, PSTATE_SS = 0x80, 0x3c0, 1 << 21
@@ -335,38 +335,50 @@ def watched(c, sym, kind, first, size):
 	c.unplant(sym['stores_end'])
 
 
-def watch_all(host, spots):
+def watch_all(host, spots, full=False):
+	"""full: no register is free for them."""
 	with raw_session(host, 'lab=stores,%d' % len(spots)) as (m, c, sym):
+		if full:
+			fill_slots(host, c, sym)
 		for spot in spots:
 			watched(c, sym, *spot)
-		ends_raw(m, c, 'stored 61 \n')
+		ends_raw(m, c, 'stored 89 \n')
 
 
-@scenario('watchpoints of any length: each access to them and no other, before it is made', 'watch', 'breakpoints',
+@scenario('watchpoints of any length by write-protection: each store to them and no other, before it is made',
+	  'watch', 'breakpoints', 'step', arch='arm64', timeout=120)
+def arm64_protect_lengths(host):
+	watch_all(host, [('Z2', first, size) for first, size in RANGES], full=True)
+
+
+@scenario('watchpoints of any length: each access to them and no other, before it is made', 'hw_watch', 'breakpoints',
 	  'step', arch='arm64', timeout=120)
 def arm64_watch_lengths(host):
 	watch_all(host, [('Z2', first, size) for first, size in RANGES])
 
 
-@scenario('watchpoints on loads, and on both', 'watch', 'breakpoints', 'step', arch='arm64')
+@scenario('watchpoints on loads, and on both', 'hw_watch', 'breakpoints', 'step', arch='arm64')
 def arm64_watch_kinds(host):
 	watch_all(host, [(kind, *spot) for kind in ('Z3', 'Z4') for spot in ((5, 3), (17, 1), (32, 24), (79, 1), (200, 1))])
 
 
-@scenario('more watchpoints than there are registers are refused with a reason', 'watch', arch='arm64')
+@scenario('more watchpoints than there are registers are refused with a reason, unless they watch writes', 'hw_watch',
+	  arch='arm64')
 def arm64_watch_run_out(host):
 	with raw_session(host, 'lab=stores,1') as (m, c, sym):
 		base, slots = sym['watched'], host.facts['watch_write_slots']
 		# three registers: the end of a doubleword, one, the begin of another
-		answers = [c.ask('Z2,%x,12' % (base + 32 * i + 7)) for i in range(slots)]
+		answers = [c.ask('Z4,%x,12' % (base + 32 * i + 7)) for i in range(slots)]
 		tap.equal(answers[0], 'OK' if slots >= 3 else answers[0], 'one that needs several')
 		tap.check(answers[-1].startswith('E.') and len(answers[-1]) > 6, 'a reason, not %r' % answers[-1])
 		for i, answer in enumerate(answers):
 			if answer == 'OK':
-				tap.equal(c.ask('z2,%x,12' % (base + 32 * i + 7)), 'OK', 'z2')
+				tap.equal(c.ask('z4,%x,12' % (base + 32 * i + 7)), 'OK', 'z4')
 		for i in range(slots):
 			tap.equal(c.ask('Z2,%x,8' % (base + 32 * i)), 'OK', 'Z2 number %d' % i)
-		tap.check(c.ask('Z2,%x,8' % (base + 240)).startswith('E.'), 'one more is refused')
+		for kind in 'Z3', 'Z4':
+			tap.check(c.ask('%s,%x,8' % (kind, base + 240)).startswith('E.'), 'one more %s is refused' % kind)
+		tap.equal(c.ask('Z2,%x,8' % (base + 240)), 'OK', 'one more Z2 is write-protected')
 		c.send('k')
 		ends(m, 14)
 

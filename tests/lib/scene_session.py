@@ -167,7 +167,7 @@ def exit_status(host):
 
 # ---- watchpoints ----
 
-@scenario('a watchpoint in hardware', 'watch', 'breakpoints', 'step')
+@scenario('a watchpoint, wherever it is served', 'watch', 'breakpoints', 'step')
 def watchpoint(host):
 	with gdb_session(host, 'lab=calls,3') as (m, g):
 		g.cmd('watch betas')

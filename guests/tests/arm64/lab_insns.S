@@ -167,6 +167,10 @@ W 77, 4, 1,	stur	w1, [x0, #77]		/* across two doublewords */
 W 93, 8, 1,	stur	x1, [x0, #93]
 W 128, 64, 1,	dc	zva, x2			/* blocks are 64 bytes in all processors we meet */
 W 200, 1, 1,	strb	w1, [x0, #200]
+	add	x5, x0, #208
+W 208, 8, 1,	str	x1, [x5], #8
+W 224, 16, 1,	stp	x1, x1, [x5, #8]!
+W 248, 4, 1,	str	w1, [x5, #24]!
 W 5, 1, 0,	ldrb	w3, [x0, #5]
 W 6, 2, 0,	ldrh	w3, [x0, #6]
 W 12, 4, 0,	ldr	w3, [x0, #12]

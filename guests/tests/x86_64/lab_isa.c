@@ -305,6 +305,27 @@ static void scene_info(unsigned long n, unsigned long m)
 	info_rsdp_scan();
 }
 
+/* ---- writes,N: stores of many kinds to `pages`, N times; writes,N,1: then one of 16 bytes ---- */
+
+extern uint8_t pages[];
+void writes(uint8_t *where);
+void writes_wide(uint8_t *where);
+
+static void scene_writes(unsigned long n, unsigned long m)
+{
+	unsigned long sum = 0;
+
+	for (unsigned long i = 0; i < n; i++)
+		writes(pages);
+	if (m)
+		writes_wide(pages + 512);
+	for (unsigned i = 0; i < 3 * 4096; i++)
+		sum += pages[i];
+	say("written ");
+	say_number(sum);
+	say("\n");
+}
+
 /* ---- ways to end ---- */
 
 static void scene_debugexit(unsigned long n, unsigned long m)
@@ -467,5 +488,6 @@ const struct scene isa_scenes[] = {
 	{"sysregs", scene_sysregs},
 	{"triple", scene_triple},
 	{"vectors", scene_vectors},
+	{"writes", scene_writes},
 	{NULL, NULL},
 };

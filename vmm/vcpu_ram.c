@@ -1,0 +1,118 @@
+/*
+ * Writes to write-protected RAM (see memslots.h) that KVM has decoded: each is made here, in the guest's stead, unless
+ * it hits a watchpoint that is reported before the access.
+ */
+#include "vmm/kvm.h"
+
+#include <string.h>
+
+#include "arch/arch.h"
+
+/* As the processor would: other CPUs see all of an aligned access or nothing. */
+static void store(void *to, const uint8_t *from, size_t len)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, from, len < sizeof(v) ? len : sizeof(v));
+	if ((uintptr_t)to % len)
+		memcpy(to, from, len);
+	else if (len == 8)
+		__atomic_store_n((uint64_t *)to, v, __ATOMIC_RELEASE);
+	else if (len == 4)
+		__atomic_store_n((uint32_t *)to, (uint32_t)v, __ATOMIC_RELEASE);
+	else if (len == 2)
+		__atomic_store_n((uint16_t *)to, (uint16_t)v, __ATOMIC_RELEASE);
+	else
+		memcpy(to, from, len);
+}
+
+/* It is not made now: pc goes back once KVM has let go of it. */
+static bool withhold(struct vcpu *vcpu, enum ram_news news)
+{
+	if (arch_write_pc(vcpu, &vcpu->ram.pc) < 0)
+		return false;
+	vcpu->ram.withheld = true;
+	vcpu->ram.news = news;
+	return true;
+}
+
+bool vcpu_ram_write(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint64_t gpa = run->mmio.phys_addr, len = run->mmio.len, room, va;
+	uint8_t *host = memory_span(&vcpu->vm->mem, gpa, &room);
+
+	if (!host || !len)
+		return false;
+	if (!arch_write_whole(vcpu) && withhold(vcpu, RAM_LIFT))
+		return true;
+	if (vm_debug_watched(vcpu->vm->debug, vcpu->id, gpa, len, &va)) {
+		if (vcpu->ram.news == RAM_NONE)
+			vcpu->ram.addr = va;
+		if (arch_desc.watch_before && withhold(vcpu, RAM_HIT))
+			return true;
+		vcpu->ram.news = RAM_HIT;
+	}
+	store(host, run->mmio.data, len < room ? (size_t)len : (size_t)room);
+	return true;
+}
+
+static struct vm_stop watch_stop(struct vcpu *vcpu, uint64_t addr)
+{
+	return (struct vm_stop){.kind = VM_STOP_WATCH, .access = HW_WRITE, .addr = addr, .pc = arch_pc(vcpu)};
+}
+
+bool vcpu_ram_report(struct vcpu *vcpu)
+{
+	struct vm_debug *debug = vcpu->vm->debug;
+	struct vcpu_ram ram = vcpu->ram;
+	struct vm_stop stop;
+
+	vcpu->ram = (struct vcpu_ram){.news = RAM_NONE};
+	if (ram.news == RAM_NONE)
+		return false;
+	if (ram.withheld)
+		(void)arch_write_undo(vcpu, ram.pc);
+	(void)arch_regs_fetch(vcpu);
+	if (ram.news == RAM_LIFT) {
+		(void)vm_debug_lift(debug, vcpu->id, 1);
+	} else {
+		stop = watch_stop(vcpu, ram.addr);
+		(void)vm_debug_trap(debug, vcpu->id, &stop);
+	}
+	return ram.withheld;
+}
+
+/* The first watched byte of RAM that a write to these addresses would hit. */
+static bool hits(struct vcpu *vcpu, const struct arch_write *w, uint64_t *va)
+{
+	uint64_t at = 0;
+	struct mapping m;
+
+	while (at < w->len) {
+		if (arch_translate(vcpu, w->va + at, &m) < 0)
+			return false; /* it faults first */
+		if (m.len > w->len - at)
+			m.len = w->len - at;
+		if (vm_debug_watched(vcpu->vm->debug, vcpu->id, m.gpa, m.len, va))
+			return true;
+		at += m.len;
+	}
+	return false;
+}
+
+bool vcpu_ram_blocked(struct vcpu *vcpu)
+{
+	struct arch_write w;
+	struct vm_stop stop;
+	uint64_t va;
+
+	if (arch_regs_fetch(vcpu) < 0)
+		return false;
+	arch_write_at(vcpu, &w);
+	if (!arch_desc.watch_before || !hits(vcpu, &w, &va))
+		return vm_debug_lift(vcpu->vm->debug, vcpu->id, w.steps);
+	stop = watch_stop(vcpu, va);
+	(void)vm_debug_trap(vcpu->vm->debug, vcpu->id, &stop);
+	return true;
+}
