@@ -147,22 +147,22 @@ static void run_locked(struct cpu_debug *c, const struct hw_slots *slots, bool s
 	debug_wake_locked(c);
 }
 
-static bool moves_freely_locked(const struct vm_debug *d)
+static bool only_steps_locked(const struct vm_debug *d)
 {
 	for (int i = 0; i < d->m.ncpus; i++) {
 		if (d->cpu[i].action.kind == VM_CONT || d->cpu[i].action.kind == VM_STEP_RANGE)
-			return true;
+			return false;
 	}
-	return false;
+	return true;
 }
 
 /* Everybody with something to do runs, with every breakpoint in place. */
 static void release_locked(struct vm_debug *d)
 {
-	bool freely = moves_freely_locked(d);
+	bool only_steps = only_steps_locked(d);
 
-	breaks_plant(d, freely);
-	watch_apply(d, !freely);
+	breaks_plant(d, only_steps);
+	watch_apply(d, only_steps);
 	set_world_locked(d, WORLD_RUNNING);
 	for (int i = 0; i < d->m.ncpus; i++) {
 		struct cpu_debug *c = &d->cpu[i];

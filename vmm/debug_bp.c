@@ -16,6 +16,7 @@ void breaks_free(struct break_table *t)
 void breaks_clear(struct vm_debug *d)
 {
 	d->breaks.n = 0;
+	d->breaks.changed = true;
 }
 
 bool break_is_exec(const struct break_entry *e)
@@ -217,6 +218,7 @@ static int table_add(struct break_table *t, size_t at, const struct break_entry 
 	memmove(&t->entry[at + 1], &t->entry[at], (t->n - at) * sizeof(t->entry[0]));
 	t->entry[at] = *e;
 	t->n++;
+	t->changed = true;
 	return 0;
 }
 
@@ -254,6 +256,7 @@ int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t 
 		return -ENOENT;
 	memmove(&t->entry[at], &t->entry[at + 1], (t->n - at - 1) * sizeof(t->entry[0]));
 	t->n--;
+	t->changed = true;
 	return 0;
 }
 

@@ -130,7 +130,7 @@ void break_find_place(struct vm_debug *d, int cpu, struct break_entry *e)
 		find_by_layout(d, cpu, e);
 }
 
-static void look_again(struct vm_debug *d, struct break_entry *e)
+static void find_again(struct vm_debug *d, struct break_entry *e)
 {
 	if (find_by_tables(d, e))
 		return;
@@ -144,6 +144,16 @@ static void look_again(struct vm_debug *d, struct break_entry *e)
 	e->bound = false;
 	if (!find_by_tables(d, e))
 		find_by_layout(d, d->last_cpu, e);
+}
+
+static void look_again(struct vm_debug *d, struct break_entry *e)
+{
+	bool was_placed = e->placed, was_user = e->user, was_site = e->site_len;
+	uint64_t was_space = e->space;
+
+	find_again(d, e);
+	if (e->placed != was_placed || e->user != was_user || (e->site_len != 0) != was_site || e->space != was_space)
+		d->breaks.changed = true;
 }
 
 /* ---- in memory ---- */
@@ -196,20 +206,10 @@ static void count_waiting(struct break_table *t)
 	atomic_store_explicit(&t->waiting, n, memory_order_relaxed);
 }
 
-void breaks_plant(struct vm_debug *d, bool anew)
+static void plant_all(struct vm_debug *d)
 {
 	struct break_table *t = &d->breaks;
-	size_t len = d->m.arch->brk_len;
 
-	for (size_t i = 0; i < t->n; i++) {
-		struct break_entry *e = &t->entry[i];
-
-		if (e->guests_own && !is_break(d, e))
-			e->guests_own = false;
-		if (anew && e->spec.type == VM_BREAK_SW)
-			look_again(d, e);
-	}
-	breaks_deal_slots(d);
 	/* All are read before any is planted: two may be close together, or the same code at two addresses. */
 	for (size_t i = 0; i < t->n; i++) {
 		if (to_plant(&t->entry[i]))
@@ -220,11 +220,32 @@ void breaks_plant(struct vm_debug *d, bool anew)
 
 		if (!to_plant(e))
 			continue;
-		memcpy(e->host, d->m.arch->brk, len);
+		memcpy(e->host, d->m.arch->brk, d->m.arch->brk_len);
 		code_written(d, e);
 		e->planted = true;
 	}
 	t->in_memory = true;
+}
+
+void breaks_plant(struct vm_debug *d, bool only_steps)
+{
+	struct break_table *t = &d->breaks;
+
+	if (only_steps && !t->changed) {
+		t->slots.swbreak = false;
+		return;
+	}
+	for (size_t i = 0; i < t->n && !only_steps; i++) {
+		struct break_entry *e = &t->entry[i];
+
+		if (e->guests_own && !is_break(d, e))
+			e->guests_own = false;
+		if (e->spec.type == VM_BREAK_SW)
+			look_again(d, e);
+	}
+	breaks_deal_slots(d);
+	if (!only_steps)
+		plant_all(d);
 	breaks_build_slots(t, &t->slots);
 	count_waiting(t);
 }

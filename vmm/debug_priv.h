@@ -124,6 +124,7 @@ struct break_table {
 	struct break_entry *entry; /* in order of address, type and length */
 	size_t n, cap;
 	bool in_memory;		    /* instructions are planted right now */
+	bool changed;		    /* slots are to be dealt anew */
 	atomic_size_t waiting;	    /* entries that a running vCPU may find to have become plantable */
 	struct hw_slots slots;	    /* for every vCPU that runs */
 	struct hw_slots solo_slots; /* for the one that steps past a breakpoint */
@@ -224,10 +225,10 @@ bool break_is_elsewhere(struct vm_debug *d, int cpu, const struct break_entry *e
 
 /* debug_plant.c: where breakpoints lead, and instructions in memory */
 /*
- * stopped: instructions into memory, slots rebuilt. look_again: addresses are translated anew first; needless where
- * nobody has done more than a step.
+ * stopped, about to run: addresses are translated anew, instructions go into memory, slots are rebuilt. only_steps:
+ * nobody executes more than the instruction at its pc, which is not to be stopped at, so nothing is planted.
  */
-void breaks_plant(struct vm_debug *d, bool look_again);
+void breaks_plant(struct vm_debug *d, bool only_steps);
 void breaks_unplant(struct vm_debug *d); /* stopped */
 /* Own thread, running. True: something that waits for its code can be planted now, and the world has begun to stop. */
 bool breaks_look(struct vm_debug *d, int cpu);

@@ -59,7 +59,7 @@ void breaks_build_slots(struct break_table *t, struct hw_slots *s)
 {
 	build(t, s, true);
 	s->swbreak = false;
-	for (size_t i = 0; i < t->n && !s->swbreak; i++)
+	for (size_t i = 0; i < t->n && t->in_memory && !s->swbreak; i++)
 		s->swbreak = t->entry[i].planted;
 }
 
@@ -116,6 +116,9 @@ void breaks_deal_slots(struct vm_debug *d)
 	struct hw_slots s;
 	bool full = false;
 
+	if (!t->changed)
+		return;
+	t->changed = false;
 	build(t, &s, false);
 	for (size_t i = 0; i < t->n; i++) {
 		t->entry[i].turn = (uint8_t)turn_of(&t->entry[i]);

@@ -95,7 +95,8 @@ def slots_run_out(host):
 		except GdbError:
 			pass
 		text = '\n'.join(g.log[-20:])
-		tap.contains(text, 'Could not insert hardware breakpoint', 'what gdb says')
+		tap.contains(text, 'Cannot insert hardware breakpoint', 'what gdb says')
+		tap.contains(text, 'slots are in use', 'what gdb says')
 
 
 # ---- interrupts, sleep ----

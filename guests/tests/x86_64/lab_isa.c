@@ -114,10 +114,11 @@ static void scene_int3(unsigned long n, unsigned long m)
 	say("\n");
 }
 
-/* ---- poke,N: CPU 0 patches code N times, the way Linux does, while CPU 1 executes it ---- */
+/* ---- poke,N: CPU 0 patches code N times (or until stop is set), the way Linux does, while CPU 1 executes it ---- */
 
+extern volatile unsigned long stop; /* lab.c: set by the debugger */
 extern uint8_t poke_site[], poke_called[], poke_entry[];
-volatile unsigned long poke_calls, poke_traps, poke_runs, poke_done;
+volatile unsigned long poke_calls, poke_traps, poke_runs, poke_done, poking;
 
 #define POKE_PAUSE 20 /* turns in which the other CPU comes to see it */
 
@@ -136,12 +137,14 @@ static void poke(int call)
 	int32_t offset = (int32_t)(poke_called - (poke_site + sizeof(nop)));
 	const uint8_t *tail = call ? (const uint8_t *)&offset : nop + 1;
 
+	poking = 1;
 	((volatile uint8_t *)poke_site)[0] = 0xcc;
 	poke_wait();
 	for (unsigned i = 0; i < 4; i++)
 		((volatile uint8_t *)poke_site)[i + 1] = tail[i];
 	poke_wait();
 	((volatile uint8_t *)poke_site)[0] = call ? 0xe8 : nop[0];
+	poking = 0;
 	poke_wait();
 }
 
@@ -163,8 +166,9 @@ static void scene_poke(unsigned long n, unsigned long m)
 	platform_start_cpus(poke_worker);
 	while (!poke_runs)
 		;
-	for (unsigned long i = 0; i < n; i++)
+	for (unsigned long i = 0; i < n && !stop; i++)
 		poke(!(i & 1));
+	poke(0);
 	poke_done = 1;
 	while (poke_done != 2)
 		;
