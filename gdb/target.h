@@ -39,12 +39,16 @@ enum gdb_stop_kind {
 
 /* gdb's own numbers of signals, GDB manual "Stop Reply Packets" */
 #define GDB_SIGNAL_INT	2
+#define GDB_SIGNAL_ILL	4
 #define GDB_SIGNAL_TRAP 5
+#define GDB_SIGNAL_ABRT 6
+#define GDB_SIGNAL_SEGV 11
+#define GDB_SIGNAL_PWR	32
 
 struct gdb_stop {
 	enum gdb_stop_kind kind;
 	int cpu;
-	int signo; /* GDB_SIGNAL_ numbers: 2 INT, 4 ILL, 5 TRAP, 6 ABRT, 11 SEGV */
+	int signo; /* GDB_SIGNAL_ */
 	enum hw_kind access;
 	uint64_t addr;
 	int status;

@@ -185,22 +185,17 @@ static const struct gdb_info_ops info_ops = {
 /* ---- the service ---- */
 
 /*
- * A fault has words and no number. Users tell the three apart by the signal that gdb shows: the guest gave up (ABRT),
- * its CPU shut down (SEGV), or KVM cannot go on with this instruction (ILL).
+ * Users tell faults apart by the signal that gdb shows: the guest gave up, its CPU shut down, it wants a restart, or
+ * KVM cannot go on with this instruction.
  */
-static int fault_signal(struct target_vm *tv)
-{
-	char text[512] = "";
+static const int fault_signals[] = {
+	[VM_FAULT_KVM] = GDB_SIGNAL_ILL,
+	[VM_FAULT_PANIC] = GDB_SIGNAL_ABRT,
+	[VM_FAULT_TRIPLE] = GDB_SIGNAL_SEGV,
+	[VM_FAULT_RESET] = GDB_SIGNAL_PWR,
+};
 
-	vm_debug_fault_text(tv->debug, text, sizeof(text));
-	if (strstr(text, "panic"))
-		return 6;
-	if (strstr(text, "triple fault"))
-		return 11;
-	return 4;
-}
-
-static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev, struct gdb_stop *stop)
+static void translate_stop(const struct vm_debug_event *ev, struct gdb_stop *stop)
 {
 	*stop = (struct gdb_stop){.kind = GDB_STOP_SIGNAL, .cpu = ev->cpu, .signo = 5};
 	switch (ev->stop.kind) {
@@ -219,7 +214,7 @@ static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev
 		stop->addr = ev->stop.addr;
 		break;
 	case VM_STOP_FAULT:
-		stop->signo = fault_signal(tv);
+		stop->signo = fault_signals[ev->stop.fault];
 		break;
 	case VM_STOP_NONE:
 	case VM_STOP_STEPPED:
@@ -239,7 +234,7 @@ static void service_pump(void *ctx, struct gdb_session *s, struct gdb_buf *out)
 			tv->ended = true;
 			stop = (struct gdb_stop){.kind = GDB_STOP_EXITED, .status = ev.status};
 		} else {
-			translate_stop(tv, &ev, &stop);
+			translate_stop(&ev, &stop);
 		}
 		if (s)
 			gdb_session_stopped(s, &stop, out);

@@ -296,9 +296,9 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	return VM_TRAP_TAKEN;
 }
 
-bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text)
+bool vm_debug_fault(struct vm_debug *d, int cpu, enum vm_fault fault, uint64_t pc, const char *text)
 {
-	struct vm_stop stop = {.kind = VM_STOP_FAULT, .pc = pc};
+	struct vm_stop stop = {.kind = VM_STOP_FAULT, .fault = fault, .pc = pc};
 	bool taken;
 
 	pthread_mutex_lock(&d->lock);

@@ -37,9 +37,18 @@ enum vm_stop_kind {
 	VM_STOP_FAULT, /* the VM cannot go on (or ends when resumed); vm_debug_fault_text() says why */
 };
 
+/* VM_STOP_FAULT: what happened */
+enum vm_fault {
+	VM_FAULT_KVM,	 /* an exit that KVM cannot go on from */
+	VM_FAULT_PANIC,	 /* the guest reported a panic */
+	VM_FAULT_TRIPLE, /* the guest shut this CPU down */
+	VM_FAULT_RESET,	 /* the guest asked for a reset */
+};
+
 struct vm_stop {
 	enum vm_stop_kind kind;
 	enum hw_kind access; /* VM_STOP_WATCH */
+	enum vm_fault fault; /* VM_STOP_FAULT */
 	uint64_t pc;	     /* linear address of the next instruction */
 	uint64_t addr;
 };
@@ -240,7 +249,7 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
  * A fatal condition (internal error, triple fault, guest panic). true: a debugger is attached, the stop is recorded
  * and the thread must go on to the checkpoint; it decides itself what to do once resumed. false: nobody is there.
  */
-bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text);
+bool vm_debug_fault(struct vm_debug *d, int cpu, enum vm_fault fault, uint64_t pc, const char *text);
 
 /* The vCPU's thread has ended (vm_debug_checkpoint() gave false, or a failure): nobody waits for it any more. */
 void vm_debug_gone(struct vm_debug *d, int cpu);

@@ -38,7 +38,8 @@ struct vcpu {
 	bool stepping;	  /* armed to step */
 	bool panicked;	  /* the guest reported a panic in the access that is being handled */
 	char fault[512];  /* own thread: what to log when a fault ends the VM */
-	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
+	bool fault_ends;  /* own thread: resumed after a fault, the VM ends with fault_status */
+	int fault_status;
 	struct arch_vcpu *arch;
 };
 
