@@ -52,6 +52,7 @@ struct gdb_stop {
 	enum hw_kind access;
 	uint64_t addr;
 	int status;
+	bool stays; /* EXITED: the stub stays, and can start the machine anew */
 };
 
 enum gdb_break_type { /* the Z packet's digit */
@@ -96,6 +97,23 @@ struct gdb_info_ops { /* for monitor commands; each returns false past the end *
 	void (*fault)(void *t, char *buf, size_t len); /* why the VM cannot go on; "" if it can */
 };
 
+/*
+ * Lives of the machine after the first. While there is none, whatever needs a CPU or memory gives -EBUSY or another
+ * error.
+ */
+struct gdb_life_ops {
+	/*
+	 * A new machine from the same images in place of the present one, if any; breakpoints stay. A stop follows
+	 * through gdb_session_stopped(): of its first instruction, or GDB_STOP_EXITED if it could not be made.
+	 * -ESHUTDOWN: the stub's process ends.
+	 */
+	int (*restart)(void *t);
+	/* This client wants to stay when the machine ends: until the session is over. */
+	void (*keep)(void *t);
+	void (*attach)(void *t);	   /* after base->detach: stop the machine again; a stop follows */
+	const char *(*program)(void *t); /* the name that the image was given, or NULL */
+};
+
 struct gdb_target {
 	void *t;
 	const struct arch_desc *arch;
@@ -103,6 +121,7 @@ struct gdb_target {
 	const struct gdb_break_ops *breaks;
 	const struct gdb_phys_ops *phys;
 	const struct gdb_info_ops *info;
+	const struct gdb_life_ops *life;
 };
 
 #endif

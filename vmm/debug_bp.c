@@ -226,6 +226,24 @@ static int check_slot(struct vm_debug *d, const struct break_entry *e)
 	return d->m.slots_check(d->m.ctx, &all);
 }
 
+/*
+ * The memory that these were planted in is no more, and page tables that led there are gone: only what the image's
+ * headers (or the tables it is entered with) place is known before the guest has run. The rest waits until it is mapped.
+ */
+void breaks_machine_new(struct vm_debug *d)
+{
+	for (size_t i = 0; i < d->breaks.n; i++) {
+		struct break_entry *e = &d->breaks.entry[i];
+
+		if (e->service != SERVED_PLANTED || find_place(d, 0, e, true))
+			continue;
+		e->unmapped = true;
+		e->service = SERVED_NOT_YET;
+		if (check_slot(d, e) == 0)
+			e->service = SERVED_SLOT;
+	}
+}
+
 static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *full, const char **why)
 {
 	int ret = check_slot(d, e);

@@ -92,7 +92,13 @@ struct vm_debug {
 	pthread_mutex_t lock;
 	pthread_cond_t call_done;
 	atomic_int world;
-	bool attached, exiting;
+	bool attached;
+	bool exiting;	 /* the machine ends, or has ended: vCPUs leave, nothing can be asked of them */
+	bool kept;	 /* by a client, beyond the machine's end */
+	bool over;	 /* the process ends, with over_status */
+	bool restarting; /* a new machine was asked for */
+	bool reborn;	 /* and is there, and has not been reported yet */
+	int over_status;
 	bool pause_wanted, detach_wanted;
 	bool hot; /* the last stop was a step: the next resume is near */
 	int nrunning;
@@ -114,6 +120,7 @@ static inline bool debug_stopped(const struct vm_debug *d)
 }
 
 /* debug.c */
+void debug_set_world_locked(struct vm_debug *d, enum world w);
 void debug_wake_locked(struct cpu_debug *c);
 /* Make every running vCPU but `self` (-1: nobody) park; the last one calls debug_advance_locked(). */
 void debug_begin_stop_locked(struct vm_debug *d, int self);
@@ -125,6 +132,7 @@ void debug_report_pause_locked(struct vm_debug *d);
 void debug_post_locked(struct vm_debug *d, const struct vm_debug_event *ev);
 /* What was reported to a client that has gone is nobody's news. */
 void debug_drop_stopped_events_locked(struct vm_debug *d);
+void debug_drop_events_locked(struct vm_debug *d);
 uint64_t debug_now_us(void);
 /* In a loop that spins. */
 static inline void debug_relax(void)
@@ -141,6 +149,8 @@ void breaks_free(struct break_table *t);
 void breaks_clear(struct vm_debug *d);	 /* stopped */
 void breaks_plant(struct vm_debug *d);	 /* stopped: instructions into memory, slots rebuilt */
 void breaks_unplant(struct vm_debug *d); /* stopped */
+/* stopped, a new machine: what was planted in the memory of the old one is looked up anew */
+void breaks_machine_new(struct vm_debug *d);
 /* stopped: all but execution slots at pc; with lift_watches no data slots either */
 void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */

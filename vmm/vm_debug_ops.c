@@ -113,7 +113,15 @@ static void ops_kill(void *ctx)
 
 static void ops_hangup(void *ctx)
 {
-	vm_exit(ctx, STATUS_ENDED);
+	struct vm *vm = ctx;
+	int ended = atomic_load(&vm->exit_status);
+
+	vm_quit(vm, ended < 0 ? STATUS_ENDED : ended);
+}
+
+static void ops_restart(void *ctx)
+{
+	vm_restart(ctx);
 }
 
 struct vm_debug_machine vm_debug_machine(struct vm *vm)
@@ -138,5 +146,7 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.state_text = ops_state_text,
 		.kill = ops_kill,
 		.hangup = ops_hangup,
+		.restart = ops_restart,
+		.program = vm->opts->kernel,
 	};
 }
