@@ -50,6 +50,8 @@ struct fake_cpu {
 	unsigned seed;
 };
 
+struct fake_life;
+
 struct fake_machine {
 	struct vm_debug *debug;
 	int ncpus;
@@ -57,9 +59,11 @@ struct fake_machine {
 	bool watch_before; /* watchpoints report before the access */
 	bool hw_only;	   /* swbreak() answers VM_SWBREAK_HW */
 	unsigned hw_slots;
+	bool unmapped; /* the guest's tables do not have FAKE_HIGH */
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
 	atomic_int killed;
+	struct fake_life *life; /* fake_life.h; NULL: the machine has one life */
 	struct fake_cpu cpu[FAKE_CPUS_MAX];
 };
 
@@ -69,6 +73,8 @@ struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays);
 /* The same for an ISA whose watchpoints report before the access. */
 struct fake_machine *fake_new_watch_before(int ncpus, bool start_stopped, bool delays);
 void fake_start(struct fake_machine *m);
+void fake_reset(struct fake_machine *m); /* as before its first instruction; no thread runs */
+void fake_join(struct fake_machine *m);	 /* the threads, which have been told to leave */
 void fake_stop(struct fake_machine *m); /* the VM ends, its threads are joined */
 void fake_free(struct fake_machine *m);
 void fake_end(struct fake_machine *m); /* both */
