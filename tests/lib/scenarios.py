@@ -13,6 +13,7 @@ import tap
 import scene_arm64      # noqa: F401: what is imported registers its scenarios
 import scene_clients    # noqa: F401
 import scene_cpus       # noqa: F401
+import scene_restart    # noqa: F401
 import scene_session    # noqa: F401
 import scene_state      # noqa: F401
 import scene_steps      # noqa: F401
