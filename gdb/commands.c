@@ -19,6 +19,9 @@ enum command_flags {
 	 * that said error-message+ gets text: the rest of them take it for data.
 	 */
 	TEXT_ERRORS = 4,
+	NO_MACHINE = 8, /* also while there is no machine; others are refused then */
+	NEEDS_LIFE = 16,
+	RESUMES = 32, /* to a machine that has ended: its end is the stop */
 };
 
 struct gdb_command {
@@ -100,36 +103,9 @@ static bool cmd_thread_alive(struct gdb_session *s, struct gdb_cursor *args)
 	return gdb_reply_ok(s);
 }
 
-/* ";PID": there is one process, and clients that were told no pid make one up. */
-static bool parse_process(struct gdb_cursor *args)
-{
-	uint64_t pid;
-
-	return gdb_cursor_eat(args, ';') && gdb_cursor_hex(args, &pid) && pid && gdb_cursor_done(args);
-}
-
-static bool cmd_detach(struct gdb_session *s, struct gdb_cursor *args)
-{
-	if (!gdb_cursor_done(args) && !parse_process(args))
-		return gdb_reply_error(s, -EINVAL, "malformed process id");
-	s->target.base->detach(s->target.t);
-	s->state = GDB_GONE;
-	return gdb_reply_ok(s);
-}
-
-static bool cmd_kill(struct gdb_session *s, struct gdb_cursor *args)
+static bool cmd_ok(struct gdb_session *s, struct gdb_cursor *args)
 {
 	(void)args;
-	s->target.base->kill(s->target.t);
-	s->state = GDB_GONE;
-	return false;
-}
-
-static bool cmd_vkill(struct gdb_session *s, struct gdb_cursor *args)
-{
-	if (!parse_process(args))
-		return gdb_reply_error(s, -EINVAL, "malformed process id");
-	cmd_kill(s, args);
 	return gdb_reply_ok(s);
 }
 
@@ -198,7 +174,8 @@ static bool cmd_remove_break(struct gdb_session *s, struct gdb_cursor *args)
 
 /* The first match counts. Packets come in RUNNING only to wait, so every command here finds the machine stopped. */
 static const struct gdb_command commands[] = {
-	{"?", ARGS_NONE, 0, cmd_last_stop},
+	{"?", ARGS_NONE, NO_MACHINE, cmd_last_stop},
+	{"!", ARGS_NONE, NO_MACHINE | NEEDS_LIFE, gdb_cmd_extended},
 	{"g", ARGS_NONE, 0, gdb_cmd_read_regs},
 	{"G", ARGS_ANY, TEXT_ERRORS, gdb_cmd_write_regs},
 	{"p", ARGS_ANY, TEXT_ERRORS, gdb_cmd_read_reg},
@@ -207,45 +184,59 @@ static const struct gdb_command commands[] = {
 	{"x", ARGS_ANY, 0, gdb_cmd_read_mem_binary},
 	{"M", ARGS_ANY, TEXT_ERRORS, gdb_cmd_write_mem},
 	{"X", ARGS_ANY, TEXT_ERRORS, gdb_cmd_write_mem_binary},
-	{"H", ARGS_ANY, 0, cmd_select_thread},
+	{"H", ARGS_ANY, NO_MACHINE, cmd_select_thread},
 	{"T", ARGS_ANY, 0, cmd_thread_alive},
-	{"vCont?", ARGS_NONE, 0, gdb_cmd_vcont_query},
-	{"vCont", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_vcont},
-	{"c", ARGS_ANY, TEXT_ERRORS, gdb_cmd_continue},
-	{"C", ARGS_ANY, TEXT_ERRORS, gdb_cmd_continue_signal},
-	{"s", ARGS_ANY, TEXT_ERRORS, gdb_cmd_step},
-	{"S", ARGS_ANY, TEXT_ERRORS, gdb_cmd_step_signal},
+	{"vCont?", ARGS_NONE, NO_MACHINE, gdb_cmd_vcont_query},
+	{"vCont", ARGS_AFTER_SEP, RESUMES | TEXT_ERRORS, gdb_cmd_vcont},
+	{"c", ARGS_ANY, RESUMES | TEXT_ERRORS, gdb_cmd_continue},
+	{"C", ARGS_ANY, RESUMES | TEXT_ERRORS, gdb_cmd_continue_signal},
+	{"s", ARGS_ANY, RESUMES | TEXT_ERRORS, gdb_cmd_step},
+	{"S", ARGS_ANY, RESUMES | TEXT_ERRORS, gdb_cmd_step_signal},
 	{"Z", ARGS_ANY, NEEDS_BREAKS | TEXT_ERRORS, cmd_insert_break},
 	{"z", ARGS_ANY, NEEDS_BREAKS | TEXT_ERRORS, cmd_remove_break},
-	{"D", ARGS_ANY, 0, cmd_detach},
-	{"k", ARGS_NONE, 0, cmd_kill},
-	{"vKill", ARGS_ANY, 0, cmd_vkill},
-	{"qSupported", ARGS_AFTER_SEP, 0, gdb_cmd_supported},
-	{"QStartNoAckMode", ARGS_NONE, 0, gdb_cmd_noack},
+	{"D", ARGS_ANY, TEXT_ERRORS, gdb_cmd_detach},
+	{"k", ARGS_NONE, NO_MACHINE, gdb_cmd_kill},
+	{"vKill", ARGS_ANY, TEXT_ERRORS, gdb_cmd_vkill},
+	{"vRun", ARGS_AFTER_SEP, NO_MACHINE | NEEDS_LIFE | TEXT_ERRORS, gdb_cmd_run},
+	{"R", ARGS_ANY, NO_MACHINE | NEEDS_LIFE, gdb_cmd_restart},
+	{"vAttach", ARGS_AFTER_SEP, NO_MACHINE | NEEDS_LIFE | TEXT_ERRORS, gdb_cmd_attach},
+	{"vCtrlC", ARGS_NONE, 0, gdb_cmd_interrupt},
+	{"qSupported", ARGS_AFTER_SEP, NO_MACHINE, gdb_cmd_supported},
+	{"QStartNoAckMode", ARGS_NONE, NO_MACHINE, gdb_cmd_noack},
 	{"qC", ARGS_NONE, 0, gdb_cmd_current_thread},
-	{"qfThreadInfo", ARGS_NONE, 0, gdb_cmd_threads_first},
-	{"qsThreadInfo", ARGS_NONE, 0, gdb_cmd_threads_next},
+	{"qfThreadInfo", ARGS_NONE, NO_MACHINE, gdb_cmd_threads_first},
+	{"qsThreadInfo", ARGS_NONE, NO_MACHINE, gdb_cmd_threads_next},
 	{"qThreadExtraInfo", ARGS_AFTER_SEP, 0, gdb_cmd_thread_extra},
-	{"qAttached", ARGS_AFTER_SEP, 0, gdb_cmd_attached},
-	{"qSymbol", ARGS_ANY, 0, cmd_symbol},
-	{"qXfer:features:read", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_xfer_features},
-	{"qXfer:threads:read", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_xfer_threads},
-	{"qXfer:memory-map:read", ARGS_AFTER_SEP, NEEDS_PHYS | TEXT_ERRORS, gdb_cmd_xfer_memory_map},
+	{"qAttached", ARGS_AFTER_SEP, NO_MACHINE, gdb_cmd_attached},
+	{"qSymbol", ARGS_ANY, NO_MACHINE, cmd_symbol},
+	{"qXfer:features:read", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_xfer_features},
+	{"qXfer:threads:read", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_xfer_threads},
+	{"QPassSignals", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_pass_signals},
+	{"QProgramSignals", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_program_signals},
+	{"QNonStop", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_non_stop},
+	{"QThreadEvents", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_thread_events},
+	{"QCatchSyscalls", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_catch_syscalls},
+	{"QStartupWithShell", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_startup_shell},
+	{"QEnvironmentHexEncoded", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_environment_set},
+	{"QEnvironmentUnset", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_environment_unset},
+	{"QEnvironmentReset", ARGS_NONE, NO_MACHINE, cmd_ok}, /* there is none, so it is as it was */
+	{"QSetWorkingDir", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_working_dir},
+	{"qRcmd", ARGS_AFTER_SEP, NO_MACHINE, gdb_cmd_monitor},
+	{"qqemu.PhyMemMode", ARGS_NONE, NO_MACHINE | NEEDS_PHYS, gdb_cmd_phys_mode},
+	{"Qqemu.PhyMemMode", ARGS_AFTER_SEP, NO_MACHINE | NEEDS_PHYS, gdb_cmd_set_phys_mode},
+	{"qqemu.sstepbits", ARGS_NONE, NO_MACHINE, gdb_cmd_step_bits},
+	{"qqemu.sstep", ARGS_NONE, NO_MACHINE, gdb_cmd_step_flags},
+	{"Qqemu.sstep=", ARGS_ANY, NO_MACHINE, gdb_cmd_set_step_flags},
+	{"qXfer:memory-map:read", ARGS_AFTER_SEP, NO_MACHINE | NEEDS_PHYS | TEXT_ERRORS, gdb_cmd_xfer_memory_map},
 	{"qSearch:memory", ARGS_AFTER_SEP, 0, gdb_cmd_search_mem},
 	{"qCRC", ARGS_AFTER_SEP, 0, gdb_cmd_crc},
-	{"qRcmd", ARGS_AFTER_SEP, 0, gdb_cmd_monitor},
-	{"qqemu.PhyMemMode", ARGS_NONE, NEEDS_PHYS, gdb_cmd_phys_mode},
-	{"Qqemu.PhyMemMode", ARGS_AFTER_SEP, NEEDS_PHYS, gdb_cmd_set_phys_mode},
-	{"qqemu.sstepbits", ARGS_NONE, 0, gdb_cmd_step_bits},
-	{"Qqemu.sstepbits", ARGS_NONE, 0, gdb_cmd_step_bits},
-	{"qqemu.sstep", ARGS_NONE, 0, gdb_cmd_step_flags},
-	{"Qqemu.sstep=", ARGS_ANY, 0, gdb_cmd_set_step_flags},
-	{"qHostInfo", ARGS_NONE, 0, gdb_cmd_host_info},
-	{"qProcessInfo", ARGS_NONE, 0, gdb_cmd_process_info},
-	{"qRegisterInfo", ARGS_ANY, 0, gdb_cmd_register_info},
-	{"QEnableErrorStrings", ARGS_NONE, 0, gdb_cmd_error_strings},
-	{"QListThreadsInStopReply", ARGS_NONE, 0, gdb_cmd_list_threads},
-	{"QThreadSuffixSupported", ARGS_NONE, 0, gdb_cmd_thread_suffix},
+	{"Qqemu.sstepbits", ARGS_NONE, NO_MACHINE, gdb_cmd_step_bits},
+	{"qHostInfo", ARGS_NONE, NO_MACHINE, gdb_cmd_host_info},
+	{"qProcessInfo", ARGS_NONE, NO_MACHINE, gdb_cmd_process_info},
+	{"qRegisterInfo", ARGS_ANY, NO_MACHINE, gdb_cmd_register_info},
+	{"QEnableErrorStrings", ARGS_NONE, NO_MACHINE, gdb_cmd_error_strings},
+	{"QListThreadsInStopReply", ARGS_NONE, NO_MACHINE, gdb_cmd_list_threads},
+	{"QThreadSuffixSupported", ARGS_NONE, NO_MACHINE, gdb_cmd_thread_suffix},
 };
 
 static bool command_matches(const struct gdb_command *cmd, struct gdb_cursor *c)
@@ -291,10 +282,13 @@ bool gdb_command_run(struct gdb_session *s, const uint8_t *packet, size_t n)
 
 		if (!command_matches(cmd, &args))
 			continue;
-		if ((cmd->flags & NEEDS_BREAKS && !s->target.breaks) || (cmd->flags & NEEDS_PHYS && !s->target.phys))
+		if ((cmd->flags & NEEDS_BREAKS && !s->target.breaks) || (cmd->flags & NEEDS_PHYS && !s->target.phys) ||
+			(cmd->flags & NEEDS_LIFE && !s->target.life))
 			return true;
 		/* swbreak+ tells a gdb from other clients, which may know no more than Enn. */
 		s->text_errors = cmd->flags & TEXT_ERRORS && s->client.swbreak;
+		if (s->state == GDB_IDLE && !(cmd->flags & NO_MACHINE))
+			return cmd->flags & RESUMES && s->ended ? cmd_last_stop(s, &args) : gdb_reply_no_machine(s);
 		return run_for(s, cmd, &args, cpu);
 	}
 	return true;

@@ -110,11 +110,9 @@ MONITOR_HANDLER(gdb_mon_nmi)
 
 MONITOR_HANDLER(gdb_mon_reset)
 {
-	int err = -ENOTSUP;
+	int err = gdb_session_restart(s);
 
 	(void)args;
-	if (s->target.life && s->target.life->restart)
-		err = s->target.life->restart(s->target.t);
 	if (err == -ENOTSUP)
 		gdb_buf_puts(out, "this machine cannot restart\n");
 	else if (err < 0)

@@ -76,8 +76,10 @@ bool gdb_cmd_current_thread(struct gdb_session *s, struct gdb_cursor *args)
 bool gdb_cmd_threads_first(struct gdb_session *s, struct gdb_cursor *args)
 {
 	(void)args;
-	for (int i = 0; i < s->ncpus; i++)
+	for (int i = 0; i < gdb_session_cpus(s); i++)
 		gdb_buf_printf(&s->reply, "%c%x", i ? ',' : 'm', (unsigned)i + 1);
+	if (!gdb_session_cpus(s))
+		gdb_buf_putc(&s->reply, 'l');
 	return true;
 }
 
@@ -103,17 +105,6 @@ bool gdb_cmd_thread_extra(struct gdb_session *s, struct gdb_cursor *args)
 	if (name[0] && extra[0])
 		gdb_hex_put(&s->reply, " ", 1);
 	gdb_hex_put(&s->reply, extra, strlen(extra));
-	return true;
-}
-
-bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args)
-{
-	uint64_t pid;
-
-	if (!gdb_cursor_done(args) && (!gdb_cursor_hex(args, &pid) || !gdb_cursor_done(args)))
-		return gdb_reply_error(s, -EINVAL, "malformed process id");
-	/* 1: a gdb that quits detaches, and the machine runs on. */
-	gdb_buf_putc(&s->reply, '1');
 	return true;
 }
 
@@ -166,7 +157,7 @@ bool gdb_cmd_xfer_features(struct gdb_session *s, struct gdb_cursor *args)
 static void build_threads(struct gdb_session *s, struct gdb_buf *doc)
 {
 	gdb_buf_puts(doc, "<?xml version=\"1.0\"?>\n<threads>\n");
-	for (int i = 0; i < s->ncpus; i++) {
+	for (int i = 0; i < gdb_session_cpus(s); i++) {
 		char name[NAME_MAX_LEN] = "", extra[EXTRA_MAX_LEN] = "";
 
 		s->target.base->cpu_name(s->target.t, i, name, sizeof(name));

@@ -85,6 +85,12 @@ static bool queue_empty(const struct gdb_session *s)
 	return s->queue_head == s->queue.len;
 }
 
+/* Packets are answered; otherwise they wait. */
+static bool answers(const struct gdb_session *s)
+{
+	return s->state == GDB_STOPPED || s->state == GDB_IDLE;
+}
+
 static void queue_clear(struct gdb_session *s)
 {
 	gdb_buf_reset(&s->queue);
@@ -105,12 +111,12 @@ static bool queue_put(struct gdb_session *s, const uint8_t *packet, size_t n)
 static bool out_full(const struct gdb_session *s)
 {
 	/* While it runs nothing but acks goes out, and 0x03 has to be seen. */
-	return s->state == GDB_STOPPED && s->out->len >= OUT_HIGH;
+	return answers(s) && s->out->len >= OUT_HIGH;
 }
 
 static void queue_run(struct gdb_session *s)
 {
-	while (s->state == GDB_STOPPED && !queue_empty(s) && !out_full(s)) {
+	while (answers(s) && !queue_empty(s) && !out_full(s)) {
 		const uint8_t *packet;
 		size_t n;
 
@@ -150,6 +156,30 @@ static bool is_new_client(struct gdb_session *s, const uint8_t *packet, size_t n
 	return s->persistent && again;
 }
 
+static void ack(struct gdb_session *s, bool always)
+{
+	if (always || !s->link.noack)
+		gdb_buf_putc(s->out, '+');
+	gdb_link_settle(&s->link, s->out);
+}
+
+/* The one packet that means something while the machine runs. */
+static bool is_interrupt(const struct gdb_session *s, const uint8_t *packet, size_t n)
+{
+	static const char name[] = "vCtrlC";
+
+	return s->state == GDB_RUNNING && n == sizeof(name) - 1 && !memcmp(packet, name, n);
+}
+
+/* Its answer first, then the stop that it leads to. */
+static void interrupt_asked(struct gdb_session *s)
+{
+	gdb_buf_reset(&s->reply);
+	gdb_reply_ok(s);
+	gdb_session_send(s);
+	s->target.base->interrupt(s->target.t);
+}
+
 static void packet_ready(struct gdb_session *s, const uint8_t *packet, size_t n)
 {
 	static const char noack[] = "QStartNoAckMode";
@@ -161,7 +191,12 @@ static void packet_ready(struct gdb_session *s, const uint8_t *packet, size_t n)
 		s->state = GDB_GONE;
 		return;
 	}
-	if (s->state != GDB_STOPPED && !queue_put(s, packet, n)) {
+	if (is_interrupt(s, packet, n)) {
+		ack(s, false);
+		interrupt_asked(s);
+		return;
+	}
+	if (!answers(s) && !queue_put(s, packet, n)) {
 		if (!s->link.noack)
 			gdb_buf_putc(s->out, '-');
 		return;
@@ -170,17 +205,15 @@ static void packet_ready(struct gdb_session *s, const uint8_t *packet, size_t n)
 	 * The one packet that is acknowledged always: over a line that never hung up it may come from a new client,
 	 * which does not know that the one before it had switched acks off. Others skip the byte.
 	 */
-	if (!s->link.noack || (n == sizeof(noack) - 1 && !memcmp(packet, noack, n)))
-		gdb_buf_putc(s->out, '+');
-	gdb_link_settle(&s->link, s->out);
-	if (s->state == GDB_STOPPED)
+	ack(s, n == sizeof(noack) - 1 && !memcmp(packet, noack, n));
+	if (answers(s))
 		handle_packet(s, packet, n);
 }
 
 /* Without acks nobody would repeat the packet: an error keeps the client from waiting for ever. */
 static void packet_lost(struct gdb_session *s, int err, const char *why)
 {
-	if (s->state != GDB_STOPPED)
+	if (!answers(s))
 		return;
 	gdb_buf_reset(&s->reply);
 	s->text_errors = false;
@@ -267,7 +300,7 @@ void gdb_session_input(struct gdb_session *s, const uint8_t *data, size_t n, str
 		return;
 	s->out = out;
 	session_go_on(s);
-	if (!s->inbox.len && !(s->state == GDB_STOPPED && !queue_empty(s)))
+	if (!s->inbox.len && !(answers(s) && !queue_empty(s)))
 		done = session_bytes(s, data, n);
 	if (s->state != GDB_GONE || s->replaced)
 		gdb_buf_put(&s->inbox, data ? data + done : NULL, n - done);
@@ -297,13 +330,33 @@ static void console_fault(struct gdb_session *s, const struct gdb_stop *stop)
 	gdb_session_console(s, text, strlen(text));
 }
 
+/* One stop reply per resume: a pause that comes after the stop it raced with, or after a detach, is old news. */
+static bool is_news(const struct gdb_session *s, const struct gdb_stop *stop)
+{
+	if (s->state == GDB_GONE)
+		return false;
+	if (!gdb_stop_is_end(stop))
+		return !answers(s);
+	/* It was killed; and this is how it went. */
+	return !(s->state == GDB_IDLE && s->ended && stop->stays);
+}
+
+static void send_stop(struct gdb_session *s, bool end)
+{
+	gdb_buf_reset(&s->reply);
+	if (s->starting && end)
+		gdb_reply_error(s, -EIO, "the machine could not be started: minivmm's own messages say why");
+	else
+		gdb_put_stop_reply(s, &s->reply);
+	gdb_session_send(s);
+}
+
 void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, struct gdb_buf *out)
 {
 	bool waited_for = s->state == GDB_RUNNING;
 	bool end = gdb_stop_is_end(stop);
 
-	/* One stop reply per resume: a pause that comes after the stop it raced with is old news. */
-	if (s->state == GDB_GONE || (s->state == GDB_STOPPED && !end))
+	if (!is_news(s, stop))
 		return;
 	s->out = out;
 	s->last_stop = *stop;
@@ -311,7 +364,8 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 		if (stop->cpu < 0 || stop->cpu >= s->ncpus)
 			s->last_stop.cpu = 0;
 		/* The first stop answers nobody's Ctrl-C. */
-		if (s->state == GDB_ATTACHING && stop->kind == GDB_STOP_SIGNAL && stop->signo == GDB_SIGNAL_INT)
+		if ((s->state == GDB_ATTACHING || s->starting) && stop->kind == GDB_STOP_SIGNAL &&
+			stop->signo == GDB_SIGNAL_INT)
 			s->last_stop.signo = GDB_SIGNAL_TRAP;
 		if (s->last_stop.kind == GDB_STOP_SIGNAL && s->last_stop.signo == GDB_SIGNAL_INT)
 			s->break_next_step = false;
@@ -320,11 +374,14 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 	}
 	if (waited_for) {
 		console_fault(s, stop);
-		gdb_buf_reset(&s->reply);
-		gdb_put_stop_reply(s, &s->reply);
-		gdb_session_send(s);
+		send_stop(s, end);
 	}
-	s->state = end ? GDB_GONE : GDB_STOPPED;
+	s->starting = false;
+	if (end) {
+		s->ended = true;
+		s->created = s->stepping = false;
+	}
+	s->state = !end ? GDB_STOPPED : stop->stays ? GDB_IDLE : GDB_GONE;
 	session_go_on(s);
 	s->out = NULL;
 }
@@ -333,7 +390,7 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 
 bool gdb_session_backlog(const struct gdb_session *s)
 {
-	return s->state != GDB_GONE && (s->inbox.len || (s->state == GDB_STOPPED && !queue_empty(s)));
+	return s->state != GDB_GONE && (s->inbox.len || (answers(s) && !queue_empty(s)));
 }
 
 void gdb_session_set_persistent(struct gdb_session *s, bool persistent)
@@ -370,4 +427,9 @@ bool gdb_session_gone(const struct gdb_session *s)
 bool gdb_session_running(const struct gdb_session *s)
 {
 	return s->state == GDB_RUNNING;
+}
+
+bool gdb_session_replaced(const struct gdb_session *s)
+{
+	return s->replaced;
 }

@@ -5,6 +5,7 @@
  * States:  ATTACHING  client is there, the machine has not stopped yet
  *          STOPPED    packets are answered
  *          RUNNING    only 0x03 means something; other bytes wait (bounded) until the stop
+ *          IDLE       extended mode, after k, D, W or X: there is nothing to debug until vRun or vAttach
  *          GONE       after k, D, W or X: output is still to be sent, input is ignored
  *
  * Output is bounded: a client that sends and does not read makes the session
@@ -50,7 +51,8 @@ bool gdb_session_leftover(struct gdb_session *s, struct gdb_buf *bytes);
 /* What to send to a client that cannot be served, before closing: gdb shows the text. */
 void gdb_session_refusal(struct gdb_buf *out, const char *why);
 
-bool gdb_session_gone(const struct gdb_session *s); /* flush and close */
+bool gdb_session_replaced(const struct gdb_session *s); /* gone, because a new client is there */
+bool gdb_session_gone(const struct gdb_session *s);	/* flush and close */
 bool gdb_session_running(const struct gdb_session *s);
 
 #endif

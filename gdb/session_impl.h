@@ -14,6 +14,7 @@ enum gdb_state {
 	GDB_ATTACHING,
 	GDB_STOPPED,
 	GDB_RUNNING,
+	GDB_IDLE, /* there is a client, but no machine that it debugs: ended, killed or detached from */
 	GDB_GONE,
 };
 
@@ -52,6 +53,10 @@ struct gdb_session {
 	int c_thread;	/* Hc: a thread id, GDB_THREAD_ALL or GDB_THREAD_ANY */
 	bool phys_mode; /* Qqemu.PhyMemMode: memory packets take physical addresses */
 	struct gdb_stop last_stop;
+	bool extended; /* `!` was said */
+	bool created;  /* the machine was made by this client's run: gdb kills such when it quits */
+	bool starting; /* RUNNING, for a run's or attach's first stop */
+	bool ended;    /* IDLE: there is no machine at all */
 	bool stepping;
 	bool break_next_step;	    /* a Ctrl-C came between two steps */
 	struct gdb_action *actions; /* ncpus of them: scratch of the resume commands */
@@ -132,6 +137,39 @@ bool gdb_cmd_continue_signal(struct gdb_session *s, struct gdb_cursor *args); /*
 bool gdb_cmd_step(struct gdb_session *s, struct gdb_cursor *args);	      /* s */
 bool gdb_cmd_step_signal(struct gdb_session *s, struct gdb_cursor *args);     /* S */
 
+/* ---- life.c: the machine's ends and beginnings ---- */
+
+bool gdb_cmd_extended(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_run(struct gdb_session *s, struct gdb_cursor *args);     /* vRun */
+bool gdb_cmd_restart(struct gdb_session *s, struct gdb_cursor *args); /* R */
+bool gdb_cmd_attach(struct gdb_session *s, struct gdb_cursor *args);  /* vAttach */
+bool gdb_cmd_detach(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_kill(struct gdb_session *s, struct gdb_cursor *args);  /* k */
+bool gdb_cmd_vkill(struct gdb_session *s, struct gdb_cursor *args); /* vKill */
+bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_interrupt(struct gdb_session *s, struct gdb_cursor *args); /* vCtrlC, of a machine that is stopped */
+/* To a packet that needs a machine while there is none. */
+bool gdb_reply_no_machine(struct gdb_session *s);
+/* CPUs that there are to list: none while there is no machine. */
+int gdb_session_cpus(const struct gdb_session *s);
+/*
+ * The machine restarts without a stop reply: R, `monitor reset`. Packets that follow wait for the new machine's first
+ * instruction, so that a reply to this one may go out at once. 0, or -errno with nothing changed.
+ */
+int gdb_session_restart(struct gdb_session *s);
+
+/* ---- settings.c: what gdb would set for a process, and a machine has not ---- */
+
+bool gdb_cmd_pass_signals(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_program_signals(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_non_stop(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_thread_events(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_catch_syscalls(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_startup_shell(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_environment_set(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_environment_unset(struct gdb_session *s, struct gdb_cursor *args);
+bool gdb_cmd_working_dir(struct gdb_session *s, struct gdb_cursor *args);
+
 /* ---- stop.c ---- */
 
 void gdb_put_stop_reply(struct gdb_session *s, struct gdb_buf *b); /* of last_stop */
@@ -145,7 +183,6 @@ bool gdb_cmd_current_thread(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_threads_first(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_threads_next(struct gdb_session *s, struct gdb_cursor *args);
 bool gdb_cmd_thread_extra(struct gdb_session *s, struct gdb_cursor *args);
-bool gdb_cmd_attached(struct gdb_session *s, struct gdb_cursor *args);
 /* args: "ANNEX:OFFSET,LENGTH". False: malformed. */
 bool gdb_xfer_parse(struct gdb_cursor *args, struct gdb_cursor *annex, uint64_t *off, uint64_t *len);
 /* The piece of a document asked for: 'm' and more to come, 'l' and the last. */

@@ -39,17 +39,22 @@ enum gdb_stop_kind {
 
 /* gdb's own numbers of signals, GDB manual "Stop Reply Packets" */
 #define GDB_SIGNAL_INT	2
+#define GDB_SIGNAL_ILL	4
 #define GDB_SIGNAL_TRAP 5
 #define GDB_SIGNAL_USR1 30
+#define GDB_SIGNAL_ABRT 6
+#define GDB_SIGNAL_SEGV 11
+#define GDB_SIGNAL_PWR	32
 
 struct gdb_stop {
 	enum gdb_stop_kind kind;
 	int cpu;
-	int signo; /* GDB_SIGNAL_ numbers: 2 INT, 4 ILL, 5 TRAP, 6 ABRT, 11 SEGV */
+	int signo; /* GDB_SIGNAL_ */
 	enum hw_kind access;
 	uint64_t addr;
 	int status;
 	char text[200]; /* for the user's console, one line without its end; "" for none */
+	bool stays;	/* EXITED: the stub stays, and can start the machine anew */
 };
 
 enum gdb_break_type { /* the Z packet's digit */
@@ -106,12 +111,6 @@ struct gdb_info_ops { /* for monitor commands; each returns false past the end *
 	const char *(*chips)(void *t);
 };
 
-struct gdb_life_ops { /* each may be NULL: the machine cannot do that */
-	int (*restart)(void *t);
-	int (*poweroff)(void *t);
-	int (*nmi)(void *t, int cpu); /* -ENOTSUP: the ISA has none; -EAGAIN: the CPU is not started */
-};
-
 enum gdb_catch_kind {
 	GDB_CATCH_PANIC,
 	GDB_CATCH_TRIPLE_FAULT,
@@ -132,6 +131,26 @@ struct gdb_catch_ops { /* events to stop at; gone when the client leaves */
 	int (*add)(void *t, const struct gdb_catch *c, char *why, size_t len);
 	int (*remove)(void *t, unsigned id); /* 0: all. -ENOENT */
 	bool (*get)(void *t, size_t i, struct gdb_catch *out);
+};
+
+/*
+ * Lives of the machine after the first. While there is none, whatever needs a CPU or memory gives -EBUSY or another
+ * error.
+ */
+struct gdb_life_ops {
+	/*
+	 * A new machine from the same images in place of the present one, if any; breakpoints stay. A stop follows
+	 * through gdb_session_stopped(): of its first instruction, or GDB_STOP_EXITED if it could not be made.
+	 * -ESHUTDOWN: the stub's process ends.
+	 */
+	int (*restart)(void *t);
+	/* This client wants to stay when the machine ends: until the session is over. */
+	void (*keep)(void *t);
+	void (*attach)(void *t);	 /* after base->detach: stop the machine again; a stop follows */
+	const char *(*program)(void *t); /* the name that the image was given, or NULL */
+	/* These may be NULL: the machine cannot do that. */
+	int (*poweroff)(void *t);
+	int (*nmi)(void *t, int cpu); /* -ENOTSUP: the ISA has none; -EAGAIN: the CPU is not started */
 };
 
 struct gdb_target {

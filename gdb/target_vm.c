@@ -12,7 +12,9 @@ struct target_vm {
 	struct vm_debug *debug;
 	struct vm_action *actions; /* one for each CPU: scratch of resume */
 	bool attached;
-	bool ended; /* EXITED was seen, or the VM was killed: no more to detach from */
+	bool ended; /* EXITED was seen, or the machine was killed: no more to detach from */
+	bool over;  /* and the process ends with it */
+	int status; /* of its end */
 };
 
 struct vm_debug *target_vm_debug(void *t)
@@ -82,7 +84,7 @@ static void op_detach(void *t)
 {
 	struct target_vm *tv = t;
 
-	if (tv->attached && !tv->ended)
+	if (tv->attached && !tv->over)
 		vm_debug_detach(tv->debug);
 	tv->attached = false;
 }
@@ -94,6 +96,50 @@ static void op_kill(void *t)
 	tv->ended = true;
 	vm_debug_kill(tv->debug);
 }
+
+/* ---- lives ---- */
+
+static int op_restart(void *t)
+{
+	struct target_vm *tv = t;
+	int ret;
+
+	/* A client that had detached has the new machine. */
+	if (!tv->attached)
+		vm_debug_attach(tv->debug);
+	tv->attached = true;
+	ret = vm_debug_restart(tv->debug);
+	if (ret == 0)
+		tv->ended = false;
+	return ret;
+}
+
+static void op_keep(void *t)
+{
+	vm_debug_keep(((struct target_vm *)t)->debug, true);
+}
+
+static void op_attach(void *t)
+{
+	struct target_vm *tv = t;
+
+	tv->attached = true;
+	vm_debug_attach(tv->debug);
+}
+
+static const char *op_program(void *t)
+{
+	return vm_debug_program(((struct target_vm *)t)->debug);
+}
+
+static const struct gdb_life_ops life_ops = {
+	.restart = op_restart,
+	.keep = op_keep,
+	.attach = op_attach,
+	.program = op_program,
+	.poweroff = target_vm_poweroff,
+	.nmi = target_vm_nmi,
+};
 
 static const struct gdb_base_ops base_ops = {
 	.ncpus = op_ncpus,
@@ -202,22 +248,17 @@ static const struct gdb_info_ops info_ops = {
 /* ---- the service ---- */
 
 /*
- * A fault has words and no number. Users tell the three apart by the signal that gdb shows: the guest gave up (ABRT),
- * its CPU shut down (SEGV), or KVM cannot go on with this instruction (ILL).
+ * Users tell faults apart by the signal that gdb shows: the guest gave up, its CPU shut down, it wants a restart, or
+ * KVM cannot go on with this instruction.
  */
-static int fault_signal(struct target_vm *tv)
-{
-	char text[512] = "";
+static const int fault_signals[] = {
+	[VM_FAULT_KVM] = GDB_SIGNAL_ILL,
+	[VM_FAULT_PANIC] = GDB_SIGNAL_ABRT,
+	[VM_FAULT_TRIPLE] = GDB_SIGNAL_SEGV,
+	[VM_FAULT_RESET] = GDB_SIGNAL_PWR,
+};
 
-	vm_debug_fault_text(tv->debug, text, sizeof(text));
-	if (strstr(text, "panic"))
-		return 6;
-	if (strstr(text, "triple fault"))
-		return 11;
-	return 4;
-}
-
-static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev, struct gdb_stop *stop)
+static void translate_stop(const struct vm_debug_event *ev, struct gdb_stop *stop)
 {
 	*stop = (struct gdb_stop){.kind = GDB_STOP_SIGNAL, .cpu = ev->cpu, .signo = 5};
 	switch (ev->stop.kind) {
@@ -236,7 +277,7 @@ static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev
 		stop->addr = ev->stop.addr;
 		break;
 	case VM_STOP_FAULT:
-		stop->signo = fault_signal(tv);
+		stop->signo = fault_signals[ev->stop.fault];
 		break;
 	case VM_STOP_EVENT:
 		target_vm_event_stop(ev->cpu, &ev->stop.event, stop);
@@ -245,6 +286,11 @@ static void translate_stop(struct target_vm *tv, const struct vm_debug_event *ev
 	case VM_STOP_STEPPED:
 		break;
 	}
+}
+
+static struct gdb_stop machine_end(const struct target_vm *tv)
+{
+	return (struct gdb_stop){.kind = GDB_STOP_EXITED, .status = tv->status, .stays = !tv->over};
 }
 
 static void service_pump(void *ctx, struct gdb_session *s, struct gdb_buf *out)
@@ -257,9 +303,11 @@ static void service_pump(void *ctx, struct gdb_session *s, struct gdb_buf *out)
 	while (vm_debug_next(tv->debug, &ev)) {
 		if (ev.kind == VM_EVENT_EXITED) {
 			tv->ended = true;
-			stop = (struct gdb_stop){.kind = GDB_STOP_EXITED, .status = ev.status};
+			tv->over = tv->over || ev.over;
+			tv->status = ev.status;
+			stop = machine_end(tv);
 		} else {
-			translate_stop(tv, &ev, &stop);
+			translate_stop(&ev, &stop);
 		}
 		if (s)
 			gdb_session_stopped(s, &stop, out);
@@ -276,26 +324,44 @@ static struct gdb_session *service_open(void *ctx)
 		.breaks = &break_ops,
 		.phys = &phys_ops,
 		.info = &info_ops,
-		.life = &target_vm_life_ops,
+		.life = &life_ops,
 		.catches = &target_vm_catch_ops,
 	};
+	struct gdb_buf nothing = {0};
 	struct gdb_session *s;
+	struct gdb_stop end;
 
 	/* What the last client did not live to hear is not for this one. */
 	service_pump(tv, NULL, NULL);
-	if (tv->ended)
+	if (tv->over)
 		return NULL;
 	s = gdb_session_new(&target);
 	if (!s)
 		return NULL;
 	tv->attached = true;
 	vm_debug_attach(tv->debug);
+	if (tv->ended) {
+		/* The client before it, on the same line, has left no machine. */
+		end = machine_end(tv);
+		gdb_session_stopped(s, &end, &nothing);
+		gdb_buf_free(&nothing);
+	}
 	return s;
 }
 
 static void service_close(void *ctx, struct gdb_session *s)
 {
-	op_detach(ctx);
+	struct target_vm *tv = ctx;
+
+	op_detach(tv);
+	/*
+	 * The client has gone; if there is no machine either, that is the end. But on a line that never hangs up the
+	 * next client is there already, and may start one.
+	 */
+	if (gdb_session_replaced(s))
+		service_pump(tv, NULL, NULL);
+	if (!gdb_session_replaced(s) || !tv->ended)
+		vm_debug_keep(tv->debug, false);
 	gdb_session_free(s);
 }
 
@@ -308,9 +374,9 @@ static void service_eof(void *ctx)
 {
 	struct target_vm *tv = ctx;
 
-	if (!tv->ended)
+	if (!tv->over)
 		vm_debug_hangup(tv->debug);
-	tv->ended = true;
+	tv->over = tv->ended = true;
 }
 
 struct target_vm *target_vm_new(struct vm_debug *debug)

@@ -32,20 +32,15 @@ const char *target_vm_chips(void *t)
 
 /* ---- life ---- */
 
-static int op_poweroff(void *t)
+int target_vm_poweroff(void *t)
 {
 	return vm_debug_poweroff(target_vm_debug(t));
 }
 
-static int op_nmi(void *t, int cpu)
+int target_vm_nmi(void *t, int cpu)
 {
 	return vm_debug_nmi(target_vm_debug(t), cpu);
 }
-
-const struct gdb_life_ops target_vm_life_ops = {
-	.poweroff = op_poweroff,
-	.nmi = op_nmi,
-};
 
 /* ---- catches ---- */
 

@@ -12,7 +12,8 @@ void *target_vm_host(void *t, uint64_t gpa);
 bool target_vm_region(void *t, size_t i, struct region *out);
 int target_vm_chip(void *t, int cpu, const char *name, char *buf, size_t len);
 const char *target_vm_chips(void *t);
-extern const struct gdb_life_ops target_vm_life_ops;
+int target_vm_poweroff(void *t);
+int target_vm_nmi(void *t, int cpu);
 extern const struct gdb_catch_ops target_vm_catch_ops;
 /* The signal and the words for VM_STOP_EVENT. */
 void target_vm_event_stop(int cpu, const struct vm_access *a, struct gdb_stop *stop);

@@ -101,8 +101,10 @@ static void console_unblock_guest(struct console *c, bool lossy)
 	refused = c->refused;
 	c->refused = false;
 	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&c->frontend_lock);
 	if (refused && c->frontend.drained)
 		c->frontend.drained(c->frontend.ctx);
+	pthread_mutex_unlock(&c->frontend_lock);
 }
 
 void console_reader_came(struct console *c)
@@ -343,6 +345,7 @@ int console_open(struct console **out, const char *spec, const struct console_ho
 	c->in = malloc(INPUT_SIZE);
 	c->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->frontend_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->done_cond, &attr);
@@ -367,7 +370,21 @@ struct char_backend console_backend(struct console *c)
 
 void console_connect(struct console *c, const struct char_frontend *frontend)
 {
+	pthread_mutex_lock(&c->frontend_lock);
 	c->frontend = *frontend;
+	pthread_mutex_unlock(&c->frontend_lock);
+	/* It has asked for nothing yet: whatever is there may be offered. */
+	console_want_input(c);
+}
+
+void console_disconnect(struct console *c)
+{
+	pthread_mutex_lock(&c->frontend_lock);
+	c->frontend = (struct char_frontend){0};
+	pthread_mutex_unlock(&c->frontend_lock);
+	pthread_mutex_lock(&c->lock);
+	c->refused = false;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* Only there so that a system call is cut short. */
@@ -445,6 +462,7 @@ void console_close(struct console *c)
 		close(c->doorbell);
 	pthread_cond_destroy(&c->done_cond);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->frontend_lock);
 	free(c->ring);
 	free(c->in);
 	free(c);

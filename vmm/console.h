@@ -32,8 +32,10 @@ struct console_hooks {
  */
 int console_open(struct console **out, const char *spec, const struct console_hooks *hooks);
 struct char_backend console_backend(struct console *c);
-/* Connect the UART; before console_start. */
+/* Main thread. Connect the UART: before console_start, or after console_disconnect. */
 void console_connect(struct console *c, const struct char_frontend *frontend);
+/* Main thread. When it returns nobody is inside of the UART, and nobody will call it. What it wrote stays. */
+void console_disconnect(struct console *c);
 int console_start(struct console *c); /* create the thread, make the terminal raw */
 /* Main thread, vCPUs have ended: flush the ring (bounded, 1 s), stop and join the thread, restore, unlink, free. NULL
  * ok. */

@@ -5,10 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-void console_push_input(struct console *c)
+static void push_input_locked(struct console *c)
 {
-	if (!c->frontend.feed)
-		return;
 	while (c->in_at < c->in_len) {
 		size_t taken;
 		bool wanted;
@@ -30,6 +28,14 @@ void console_push_input(struct console *c)
 	pthread_mutex_lock(&c->lock);
 	c->input_wanted = true;
 	pthread_mutex_unlock(&c->lock);
+}
+
+void console_push_input(struct console *c)
+{
+	pthread_mutex_lock(&c->frontend_lock);
+	if (c->frontend.feed)
+		push_input_locked(c);
+	pthread_mutex_unlock(&c->frontend_lock);
 }
 
 /* On the terminal, not in the guest's output, which may go to a file. */

@@ -49,7 +49,8 @@ enum console_key {
 struct console {
 	enum console_kind kind;
 	struct console_hooks hooks;
-	struct char_frontend frontend; /* feed is NULL until connected */
+	pthread_mutex_t frontend_lock; /* held by the console's thread inside of the UART; never by a vCPU's */
+	struct char_frontend frontend; /* under frontend_lock; feed is NULL while none is connected */
 	pthread_t thread;
 	bool started;
 	int doorbell; /* eventfd that wakes the thread */

@@ -22,7 +22,7 @@
  */
 #define LET_IN_STEPS 1000
 
-static void set_world_locked(struct vm_debug *d, enum world w)
+void debug_set_world_locked(struct vm_debug *d, enum world w)
 {
 	atomic_store_explicit(&d->world, w, memory_order_release);
 }
@@ -50,7 +50,7 @@ struct vm_debug *vm_debug_new(const struct vm_debug_machine *m, bool start_stopp
 	d->solo = -1;
 	d->nrunning = m->ncpus;
 	d->pause_wanted = start_stopped;
-	set_world_locked(d, start_stopped ? WORLD_STOPPING : WORLD_RUNNING);
+	debug_set_world_locked(d, start_stopped ? WORLD_STOPPING : WORLD_RUNNING);
 	for (int i = 0; i < m->ncpus; i++) {
 		pthread_cond_init(&d->cpu[i].wake, NULL);
 		d->cpu[i].action.kind = start_stopped ? VM_STAY : VM_CONT;
@@ -85,7 +85,7 @@ void debug_wake_locked(struct cpu_debug *c)
 void debug_begin_stop_locked(struct vm_debug *d, int self)
 {
 	if (atomic_load_explicit(&d->world, memory_order_relaxed) == WORLD_RUNNING) {
-		set_world_locked(d, WORLD_STOPPING);
+		debug_set_world_locked(d, WORLD_STOPPING);
 		for (int i = 0; i < d->m.ncpus; i++) {
 			if (i != self && d->cpu[i].where == AT_RUNNING)
 				d->m.kick(d->m.ctx, i);
@@ -124,7 +124,7 @@ static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 	known_locked(d, cpu, stop);
 	d->hot = debug_now_us() - d->resumed_us < QUICK_US;
 	d->pause_wanted = false;
-	set_world_locked(d, WORLD_STOPPED);
+	debug_set_world_locked(d, WORLD_STOPPED);
 	if (d->attached)
 		debug_post_locked(d, &ev);
 }
@@ -163,7 +163,7 @@ static void release_locked(struct vm_debug *d)
 
 	breaks_plant(d, only_steps);
 	watch_apply(d, only_steps);
-	set_world_locked(d, WORLD_RUNNING);
+	debug_set_world_locked(d, WORLD_RUNNING);
 	for (int i = 0; i < d->m.ncpus; i++) {
 		struct cpu_debug *c = &d->cpu[i];
 
@@ -185,7 +185,7 @@ static void solo_locked(struct vm_debug *d, int cpu, uint64_t pc)
 		watch_lift(d, true);
 	d->solo = cpu;
 	d->nrunning = 1;
-	set_world_locked(d, WORLD_RUNNING);
+	debug_set_world_locked(d, WORLD_RUNNING);
 	run_locked(&d->cpu[cpu], &d->breaks.solo_slots, true);
 }
 
@@ -259,6 +259,11 @@ void debug_advance_locked(struct vm_debug *d)
 	d->solo = -1;
 	if (d->exiting)
 		return;
+	if (d->reborn) {
+		breaks_machine_new(d);
+		watch_machine_new(d);
+		catches_machine_new(d);
+	}
 	if (d->detach_wanted)
 		forget_client_locked(d);
 	cpu = first_pending_locked(d);
@@ -278,6 +283,10 @@ void debug_advance_locked(struct vm_debug *d)
 		else
 			release_locked(d);
 	}
+	/* Nobody has executed anything: a breakpoint at a new machine's first instruction is news. */
+	for (int i = 0; d->reborn && i < d->m.ncpus; i++)
+		d->cpu[i].known = false;
+	d->reborn = false;
 }
 
 /* ---- vCPU side ---- */
@@ -365,9 +374,9 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	return VM_TRAP_TAKEN;
 }
 
-bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text)
+bool vm_debug_fault(struct vm_debug *d, int cpu, enum vm_fault fault, uint64_t pc, const char *text)
 {
-	struct vm_stop stop = {.kind = VM_STOP_FAULT, .pc = pc};
+	struct vm_stop stop = {.kind = VM_STOP_FAULT, .fault = fault, .pc = pc};
 	bool taken;
 
 	pthread_mutex_lock(&d->lock);
@@ -510,23 +519,5 @@ void vm_debug_gone(struct vm_debug *d, int cpu)
 	serve_call_locked(d, c, false);
 	if (d->nrunning == 0 && !d->exiting && atomic_load_explicit(&d->world, memory_order_relaxed) == WORLD_STOPPING)
 		debug_advance_locked(d);
-	pthread_mutex_unlock(&d->lock);
-}
-
-void vm_debug_exit(struct vm_debug *d, int status)
-{
-	struct vm_debug_event ev = {.kind = VM_EVENT_EXITED, .status = status};
-
-	pthread_mutex_lock(&d->lock);
-	if (!d->exiting) {
-		d->exiting = true;
-		set_world_locked(d, WORLD_STOPPING);
-		debug_post_locked(d, &ev);
-		for (int i = 0; i < d->m.ncpus; i++) {
-			if (d->cpu[i].where == AT_RUNNING)
-				d->m.kick(d->m.ctx, i);
-			debug_wake_locked(&d->cpu[i]);
-		}
-	}
 	pthread_mutex_unlock(&d->lock);
 }

@@ -66,11 +66,20 @@ struct vm_access {
 	uint64_t value; /* of the first of them; its low `size` bytes */
 };
 
+/* VM_STOP_FAULT: what happened */
+enum vm_fault {
+	VM_FAULT_KVM,	 /* an exit that KVM cannot go on from */
+	VM_FAULT_PANIC,	 /* the guest reported a panic */
+	VM_FAULT_TRIPLE, /* the guest shut this CPU down */
+	VM_FAULT_RESET,	 /* the guest asked for a reset */
+};
+
 struct vm_stop {
 	enum vm_stop_kind kind;
 	enum hw_kind access; /* VM_STOP_WATCH */
 	bool made;
-	uint64_t pc; /* linear address of the next instruction */
+	enum vm_fault fault; /* VM_STOP_FAULT */
+	uint64_t pc;	     /* linear address of the next instruction */
 	uint64_t addr;
 	struct vm_access event; /* VM_STOP_EVENT */
 };
@@ -102,7 +111,7 @@ enum vm_arm {
 
 enum vm_event_kind {
 	VM_EVENT_STOPPED, /* all vCPUs are parked; cpu/stop say which one and why */
-	VM_EVENT_EXITED,  /* the VM ends; status is the process's exit status */
+	VM_EVENT_EXITED,  /* the machine has ended, with that status */
 };
 
 struct vm_debug_event {
@@ -110,6 +119,7 @@ struct vm_debug_event {
 	int cpu;
 	struct vm_stop stop;
 	int status;
+	bool over; /* EXITED: the process ends with it; otherwise vm_debug_restart() makes another machine */
 };
 
 /* How a software breakpoint can be served. */
@@ -223,10 +233,19 @@ struct vm_debug_machine {
 	/* MSRs that are to be seen from now on, and no others. Any thread, lock held, nobody runs. */
 	int (*catch_msrs)(void *ctx, const uint32_t *msrs, size_t n);
 
-	/* Stub thread: end the VM, killed from gdb or because gdb's end of the line was closed. Leads to
-	 * vm_debug_exit(). */
+	/* Stub thread: end the machine, killed from gdb. Leads to vm_debug_exit(). */
 	void (*kill)(void *ctx);
+	/*
+	 * Stub thread: nobody is at gdb's end of the line any more: end the process, with the status of the machine's
+	 * end if it has ended already. Leads to vm_debug_quit().
+	 */
 	void (*hangup)(void *ctx);
+	/*
+	 * Stub thread, must not block: make the machine anew from its images. Its vCPU threads have been told to leave.
+	 * Leads to vm_debug_reborn() or vm_debug_stillborn(). NULL: this machine cannot.
+	 */
+	void (*restart)(void *ctx);
+	const char *program; /* what the images are called: --kernel's path, or NULL for the built-in guest */
 };
 
 /* ---- life, main thread ---- */
@@ -235,9 +254,23 @@ struct vm_debug_machine {
 struct vm_debug *vm_debug_new(const struct vm_debug_machine *m, bool start_stopped);
 void vm_debug_free(struct vm_debug *d); /* after all vCPU threads and the stub have been joined */
 
-/* Any thread, never blocks, idempotent (the first status wins): fails open requests, wakes parked vCPUs, posts EXITED.
+/*
+ * The machine ends. Any thread, never blocks, idempotent (the first status wins): fails open requests, makes the vCPUs
+ * leave, posts EXITED. Is it the process's end, too? It is not while a client keeps it (vm_debug_keep()).
  */
 void vm_debug_exit(struct vm_debug *d, int status);
+/* The process ends, whatever a client wants. Any thread, otherwise like vm_debug_exit(). */
+void vm_debug_quit(struct vm_debug *d, int status);
+/* Any thread. True once it is certain that the process ends; *status is then what with. */
+bool vm_debug_over(struct vm_debug *d, int *status);
+
+/*
+ * After machine.restart, when all vCPU threads of the old machine have been joined. reborn: before those of the new one
+ * start; they park at once and a STOPPED event follows, or they run if the client has left meanwhile. Breakpoints stay,
+ * and those in memory are looked up anew. stillborn: there is no new machine; an EXITED event follows.
+ */
+void vm_debug_reborn(struct vm_debug *d);
+void vm_debug_stillborn(struct vm_debug *d, int status);
 
 /* ---- stub side ---- */
 
@@ -254,6 +287,19 @@ void vm_debug_attach(struct vm_debug *d);
 void vm_debug_detach(struct vm_debug *d);
 /* Any thread. True between attach and detach. */
 bool vm_debug_attached(struct vm_debug *d);
+
+/*
+ * A client is there that wants to outlive the machine (gdb's extended mode): its end is not the process's. Taken back
+ * when there is no machine, the process ends (machine.hangup).
+ */
+void vm_debug_keep(struct vm_debug *d, bool keep);
+/*
+ * A new machine from the same images, whatever the old one is doing, or after its end. Events of the old one are
+ * forgotten; a STOPPED event follows, or EXITED if it could not be made. -ESHUTDOWN: the process ends. -ENOTSUP.
+ */
+int vm_debug_restart(struct vm_debug *d);
+/* --kernel's path, NULL for the built-in guest. */
+const char *vm_debug_program(const struct vm_debug *d);
 
 /* Any thread; asynchronous. A STOPPED event follows (once, also if asked twice). No effect while stopped or unattached.
  */
@@ -370,7 +416,7 @@ bool vm_debug_lift(struct vm_debug *d, int cpu, unsigned steps);
  * A fatal condition (internal error, triple fault, guest panic). true: a debugger is attached, the stop is recorded
  * and the thread must go on to the checkpoint; it decides itself what to do once resumed. false: nobody is there.
  */
-bool vm_debug_fault(struct vm_debug *d, int cpu, uint64_t pc, const char *text);
+bool vm_debug_fault(struct vm_debug *d, int cpu, enum vm_fault fault, uint64_t pc, const char *text);
 
 /*
  * This has just happened. true: it was to be caught, the stop is recorded and the thread goes on to the checkpoint,

@@ -170,6 +170,26 @@ static bool find(const struct break_table *t, const struct vm_break *b, size_t *
 	return low < t->n && compare(&t->entry[low].spec, b) == 0;
 }
 
+/*
+ * The memory that these were planted in is no more, and page tables that led there are gone: only what the image's
+ * headers (or the tables it is entered with) place is known before the guest has run. The rest waits until it is
+ * mapped.
+ */
+void breaks_machine_new(struct vm_debug *d)
+{
+	for (size_t i = 0; i < d->breaks.n; i++) {
+		struct break_entry *e = &d->breaks.entry[i];
+
+		if (e->spec.type != VM_BREAK_SW)
+			continue;
+		e->planted = e->guests_own = e->placed = e->bound = e->user = false;
+		break_find_place(d, 0, e);
+		if (!e->slot_only)
+			e->service = e->placed ? SERVED_PLANTED : SERVED_NOT_YET;
+	}
+	d->breaks.changed = true;
+}
+
 static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *full, const char **why)
 {
 	int ret = breaks_check_slot(d, e);

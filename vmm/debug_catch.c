@@ -75,6 +75,12 @@ void catches_clear(struct vm_debug *d)
 		apply_msrs(d);
 }
 
+void catches_machine_new(struct vm_debug *d)
+{
+	if (any_msr(&d->catches))
+		apply_msrs(d);
+}
+
 static int find(const struct catch_table *t, const struct vm_catch *c)
 {
 	for (size_t i = 0; i < t->n; i++) {

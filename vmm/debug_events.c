@@ -84,3 +84,8 @@ void debug_drop_stopped_events_locked(struct vm_debug *d)
 	}
 	atomic_store_explicit(&d->queued, kept, memory_order_relaxed);
 }
+
+void debug_drop_events_locked(struct vm_debug *d)
+{
+	atomic_store_explicit(&d->queued, 0, memory_order_relaxed);
+}

@@ -146,7 +146,13 @@ struct vm_debug {
 	pthread_mutex_t lock;
 	pthread_cond_t call_done;
 	atomic_int world;
-	bool attached, exiting;
+	bool attached;
+	bool exiting;	 /* the machine ends, or has ended: vCPUs leave, nothing can be asked of them */
+	bool kept;	 /* by a client, beyond the machine's end */
+	bool over;	 /* the process ends, with over_status */
+	bool restarting; /* a new machine was asked for */
+	bool reborn;	 /* and is there, and has not been reported yet */
+	int over_status;
 	bool pause_wanted, detach_wanted;
 	uint64_t resumed_us; /* when vm_debug_resume() was called */
 	bool hot;	     /* the last stop came quickly: the next resume may, too */
@@ -171,6 +177,7 @@ static inline bool debug_stopped(const struct vm_debug *d)
 }
 
 /* debug.c */
+void debug_set_world_locked(struct vm_debug *d, enum world w);
 void debug_wake_locked(struct cpu_debug *c);
 /* Make every running vCPU but `self` (-1: nobody) park; the last one calls debug_advance_locked(). */
 void debug_begin_stop_locked(struct vm_debug *d, int self);
@@ -182,6 +189,7 @@ void debug_report_pause_locked(struct vm_debug *d);
 void debug_post_locked(struct vm_debug *d, const struct vm_debug_event *ev);
 /* What was reported to a client that has gone is nobody's news. */
 void debug_drop_stopped_events_locked(struct vm_debug *d);
+void debug_drop_events_locked(struct vm_debug *d);
 uint64_t debug_now_us(void);
 /* In a loop that spins. */
 static inline void debug_relax(void)
@@ -198,11 +206,14 @@ void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop
 
 /* debug_catch.c: stopped */
 void catches_clear(struct vm_debug *d);
+void catches_machine_new(struct vm_debug *d); /* which knows of none */
 
 /* debug_bp.c. "stopped": nrunning == 0 and the lock held. */
 void breaks_free(struct break_table *t);
 void breaks_clear(struct vm_debug *d); /* stopped */
 bool break_is_exec(const struct break_entry *e);
+/* stopped, a new machine: what was planted in the memory of the old one is looked up anew */
+void breaks_machine_new(struct vm_debug *d);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* debug_watch.c. "stopped" as above. */
@@ -212,6 +223,8 @@ int watch_choose(struct vm_debug *d, int cpu, struct break_entry *e, int ret, co
 void watch_apply(struct vm_debug *d, bool only_steps);
 /* stopped, about to step alone: let writes through and remember the watched bytes; or end that. */
 void watch_lift(struct vm_debug *d, bool lifted);
+/* stopped: the new machine has nothing protected */
+void watch_machine_new(struct vm_debug *d);
 /* Lifted, own thread of the one that steps: have watched bytes changed since? Looks again from here the next time. */
 bool watch_changed(struct vm_debug *d, uint64_t *va);
 void watch_free(struct vm_debug *d);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/own_desc.h"
 #include "devices/bus.h"
 #include "devices/power.h"
 #include "vmm/cli.h"
@@ -64,8 +65,9 @@ struct vcpu {
 	bool catching;	 /* in an access that is to be caught */
 	struct held_power power;
 	struct vcpu_ram ram;
-	char fault[512];  /* own thread: what to log when a fault ends the VM */
-	int fault_status; /* own thread: exit status to end with when resumed after a fault; 0: none */
+	char fault[512]; /* own thread: what to log when a fault ends the VM */
+	bool fault_ends; /* own thread: resumed after a fault, the VM ends with fault_status */
+	int fault_status;
 	struct arch_vcpu *arch;
 };
 
@@ -83,10 +85,13 @@ struct vm {
 	struct console *console;
 	struct image_layout layout; /* where the kernel's headers put virtual addresses */
 	struct power power;	    /* handed to devices: off, reset, panic, debug exit */
+	struct own_desc desc;	    /* its registers, for the debugger; the same in every life */
 	struct arch_vm *arch;
 	int sig_fd;		/* signalfd of what ends the VM, or -1; the caller of vm_run() sets and owns it */
-	int end_fd;		/* eventfd: the VM ends, exit_status is set */
-	atomic_int exit_status; /* -1 until vm_exit() */
+	int end_fd;		/* eventfd: there is news for the main thread */
+	atomic_int exit_status; /* of this machine; -1 until vm_exit() */
+	atomic_bool restart_wanted;
+	int old_vm_fd; /* main thread: the last machine's, or -1: closing it takes long, and waits for a quiet moment */
 };
 
 /* An open /dev/kvm of the right version, or -errno with one line logged. Any thread. */
@@ -98,10 +103,17 @@ int kvm_open(void);
  */
 int vm_create(struct vm *vm, const struct options *opts);
 void vm_destroy(struct vm *vm);
-/* Start the vCPU threads, wait until the VM ends, join them. Returns the exit status. */
+/* Run the machine, and those that a debugger puts in its place, until the process is to end. Returns its exit status.
+ */
 int vm_run(struct vm *vm);
-/* Any thread, also from vCPU threads and device callbacks; never blocks. The first status wins. */
+/*
+ * These: any thread, also from vCPU threads and device callbacks; never block; the first status wins. vm_exit: the
+ * machine ends, and the process with it unless a debugger stays. vm_quit: the process ends. vm_restart: vm_run() makes
+ * the machine anew; vm_debug has told its vCPUs to leave.
+ */
 void vm_exit(struct vm *vm, int status);
+void vm_quit(struct vm *vm, int status);
+void vm_restart(struct vm *vm);
 /* Raise or lower an interrupt line (KVM_IRQ_LINE). Any thread. */
 void vm_irq(struct vm *vm, unsigned gsi, int level);
 

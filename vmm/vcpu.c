@@ -171,11 +171,17 @@ int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
 /* ---- faults ---- */
 
 /*
- * The vCPU cannot go on. With a debugger attached it stops here; resumed, it ends the VM (status_resumed) or, where
- * that is 0 because the debugger may have repaired what was wrong, simply runs again. Without one the VM ends.
+ * The vCPU cannot go on. With a debugger attached it stops here; resumed, it ends the VM or, where the
+ * debugger may have repaired what was wrong (VM_FAULT_KVM), simply runs again. Without one the VM ends.
  */
-static void vcpu_fault(struct vcpu *vcpu, const char *what, int status, int status_resumed)
+static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 {
+	static const int statuses[] = {
+		[VM_FAULT_KVM] = STATUS_KVM_EXIT,
+		[VM_FAULT_PANIC] = STATUS_PANIC,
+		[VM_FAULT_TRIPLE] = STATUS_TRIPLE_FAULT,
+		[VM_FAULT_RESET] = STATUS_OK,
+	};
 	struct vm *vm = vcpu->vm;
 	uint64_t pc;
 	int n;
@@ -184,23 +190,24 @@ static void vcpu_fault(struct vcpu *vcpu, const char *what, int status, int stat
 	pc = arch_pc(vcpu);
 	n = snprintf(vcpu->fault, sizeof(vcpu->fault), "vCPU %d: %s\n", vcpu->id, what);
 	/* The exit that a panic came with is an ordinary access and explains nothing. */
-	if (status == STATUS_PANIC)
+	if (fault == VM_FAULT_PANIC)
 		snprintf(vcpu->fault + n, sizeof(vcpu->fault) - (size_t)n, "pc 0x%" PRIx64, pc);
 	else
 		arch_vcpu_describe(vcpu, vcpu->fault + n, sizeof(vcpu->fault) - (size_t)n);
-	if (vm_debug_fault(vm->debug, vcpu->id, pc, vcpu->fault)) {
-		vcpu->fault_status = status_resumed;
+	if (vm_debug_fault(vm->debug, vcpu->id, fault, pc, vcpu->fault)) {
+		vcpu->fault_ends = fault != VM_FAULT_KVM;
+		vcpu->fault_status = statuses[fault];
 		return;
 	}
 	/* A VM that is ending anyway has nothing to say, e.g. about a reset done by a triple fault. */
 	if (atomic_load(&vm->exit_status) < 0)
 		log_error("%s", vcpu->fault);
-	vm_exit(vm, status);
+	vm_exit(vm, statuses[fault]);
 }
 
 static void vcpu_unrecoverable(struct vcpu *vcpu, const char *why)
 {
-	vcpu_fault(vcpu, why, STATUS_KVM_EXIT, 0);
+	vcpu_fault(vcpu, VM_FAULT_KVM, why);
 }
 
 void vcpu_panic(struct vm *vm)
@@ -242,7 +249,7 @@ static bool vcpu_asked_for(struct vcpu *vcpu)
 	vcpu_finish_io(vcpu, &late);
 	if (vcpu->panicked) {
 		vcpu->panicked = false;
-		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
+		vcpu_fault(vcpu, VM_FAULT_PANIC, "the guest reported a panic");
 		return true;
 	}
 	if (p->event == POWER_RESET && !p->told) {
@@ -320,7 +327,7 @@ static void vcpu_system_event(struct vcpu *vcpu)
 	if (type == KVM_SYSTEM_EVENT_SHUTDOWN || type == KVM_SYSTEM_EVENT_RESET)
 		power->event(power->ctx, type == KVM_SYSTEM_EVENT_RESET ? POWER_RESET : POWER_OFF, 0);
 	else if (type == KVM_SYSTEM_EVENT_CRASH)
-		vcpu_fault(vcpu, "the guest reported a panic", STATUS_PANIC, STATUS_PANIC);
+		vcpu_fault(vcpu, VM_FAULT_PANIC, "the guest reported a panic");
 	else
 		vcpu_unrecoverable(vcpu, "a system event that is not known here");
 }
@@ -358,7 +365,7 @@ static void vcpu_handle_exit(struct vcpu *vcpu)
 		vcpu_debug_exit(vcpu);
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		vcpu_fault(vcpu, "the guest shut this CPU down", STATUS_TRIPLE_FAULT, STATUS_TRIPLE_FAULT);
+		vcpu_fault(vcpu, VM_FAULT_TRIPLE, "the guest shut this CPU down");
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		vcpu_system_event(vcpu);
@@ -404,10 +411,10 @@ static void vcpu_loop(struct vcpu *vcpu)
 	for (;;) {
 		if (!vm_debug_checkpoint(debug, vcpu->id))
 			return;
-		if (vcpu->fault_status) {
+		if (vcpu->fault_ends) {
 			log_error("%s", vcpu->fault);
 			vm_exit(vcpu->vm, vcpu->fault_status);
-			vcpu->fault_status = 0;
+			vcpu->fault_ends = false;
 			continue;
 		}
 		if (vcpu_asked_for(vcpu))

@@ -17,16 +17,34 @@
 
 /* ---- ways to end, and other calls from below ---- */
 
-void vm_exit(struct vm *vm, int status)
+static void vm_ring(struct vm *vm)
 {
 	uint64_t one = 1;
+
+	while (write(vm->end_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void vm_exit(struct vm *vm, int status)
+{
 	int none = -1;
 
 	if (!atomic_compare_exchange_strong(&vm->exit_status, &none, status))
 		return;
 	vm_debug_exit(vm->debug, status);
-	while (write(vm->end_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	vm_ring(vm);
+}
+
+void vm_quit(struct vm *vm, int status)
+{
+	vm_debug_quit(vm->debug, status);
+	vm_ring(vm);
+}
+
+void vm_restart(struct vm *vm)
+{
+	atomic_store(&vm->restart_wanted, true);
+	vm_ring(vm);
 }
 
 static void vm_power_event(void *ctx, enum power_event event, unsigned value)
@@ -56,7 +74,7 @@ static void vm_power_event(void *ctx, enum power_event event, unsigned value)
 
 static void vm_console_quit(void *ctx)
 {
-	vm_exit(ctx, STATUS_ENDED);
+	vm_quit(ctx, STATUS_ENDED);
 }
 
 static void vm_console_break(void *ctx)
@@ -119,17 +137,28 @@ static int vm_check_cpus(struct vm *vm)
 	return -EINVAL;
 }
 
-/* The bare VM and its RAM. Memory comes first: registering it is 30 times slower once there is an irqchip. */
-static int vm_create_machine(struct vm *vm)
+static int vm_check_host(struct vm *vm)
 {
-	unsigned long type;
-	int err;
+	int n;
 
 	vm->kvm_fd = kvm_open();
 	if (vm->kvm_fd < 0)
 		return STATUS_HOST;
 	if (vm_check_cpus(vm))
 		return STATUS_HOST;
+	n = arch_ram_layout(vm->opts->mem_size, vm->mem.range, MEM_RANGES_MAX);
+	if (n < 0)
+		return STATUS_USAGE;
+	vm->mem.n = n;
+	return 0;
+}
+
+/* The bare VM and its RAM. Memory comes first: registering it is 30 times slower once there is an irqchip. */
+static int vm_create_machine(struct vm *vm)
+{
+	unsigned long type;
+	int err;
+
 	if (arch_vm_type(vm->kvm_fd, vm->opts->mem_size, &type))
 		return STATUS_USAGE;
 	do
@@ -139,11 +168,9 @@ static int vm_create_machine(struct vm *vm)
 		log_error("/dev/kvm: cannot create a VM: %s", strerror(errno));
 		return STATUS_HOST;
 	}
-	err = arch_ram_layout(vm->opts->mem_size, vm->mem.range, MEM_RANGES_MAX);
-	if (err < 0)
-		return STATUS_USAGE;
-	vm->mem.n = err;
-	if (memory_init(&vm->mem, vm->vm_fd))
+	/* What a machine was made of before is made anew in the same place. */
+	err = vm->mem.size ? memory_renew(&vm->mem, vm->vm_fd) : memory_init(&vm->mem, vm->vm_fd);
+	if (err)
 		return STATUS_HOST;
 	err = arch_vm_init(vm);
 	if (err == -EINVAL && vm->opts->cpu_features)
@@ -168,8 +195,12 @@ static int vm_create_vcpus(struct vm *vm)
 
 static int vm_create_debug(struct vm *vm)
 {
-	struct vm_debug_machine machine = vm_debug_machine(vm);
+	struct vm_debug_machine machine;
 
+	/* A copy: the debugger's outlives the machine that it was made for. */
+	if (own_desc_init(&vm->desc, arch_vm_desc(vm)))
+		return STATUS_HOST;
+	machine = vm_debug_machine(vm);
 	vm->debug = vm_debug_new(&machine, vm->opts->gdb && !vm->opts->gdb_attach);
 	if (vm->debug)
 		return 0;
@@ -177,13 +208,54 @@ static int vm_create_debug(struct vm *vm)
 	return STATUS_HOST;
 }
 
-static int vm_create_board(struct vm *vm)
+static int vm_open_console(struct vm *vm)
 {
 	struct console_hooks hooks = {.quit = vm_console_quit, .debug_break = vm_console_break, .ctx = vm};
 
-	if (console_open(&vm->console, vm->opts->serial, &hooks))
-		return STATUS_HOST;
-	return arch_board_init(vm) ? STATUS_HOST : 0;
+	return console_open(&vm->console, vm->opts->serial, &hooks) ? STATUS_HOST : 0;
+}
+
+/* The machine as the guest finds it, its image loaded, nothing running. What exists already stays: vm_take_apart(). */
+static int vm_build(struct vm *vm)
+{
+	int status = vm_create_machine(vm);
+
+	if (!status && !vm->console)
+		status = vm_open_console(vm);
+	if (!status && arch_board_init(vm))
+		status = STATUS_HOST;
+	if (!status && arch_load(vm))
+		status = STATUS_IMAGE;
+	if (!status)
+		status = vm_create_vcpus(vm);
+	return status;
+}
+
+static void vm_close_old(struct vm *vm)
+{
+	if (vm->old_vm_fd >= 0)
+		close(vm->old_vm_fd);
+	vm->old_vm_fd = -1;
+}
+
+/* Undoes vm_build(), also half of it; the console and the pages of RAM stay. */
+static void vm_take_apart(struct vm *vm)
+{
+	/* The console's thread calls into devices, and they are freed with vm->arch. */
+	if (vm->console)
+		console_disconnect(vm->console);
+	for (int i = 0; vm->vcpus && i < vm->ncpus; i++)
+		vcpu_destroy(&vm->vcpus[i]);
+	free(vm->vcpus);
+	vm->vcpus = NULL;
+	if (vm->arch)
+		arch_vm_free(vm);
+	vm->pio.n = vm->mmio.n = 0;
+	vm->layout.n = 0;
+	memslots_free(&vm->memslots);
+	vm_close_old(vm);
+	vm->old_vm_fd = vm->vm_fd;
+	vm->vm_fd = -1;
 }
 
 int vm_create(struct vm *vm, const struct options *opts)
@@ -193,7 +265,7 @@ int vm_create(struct vm *vm, const struct options *opts)
 	memset(vm, 0, sizeof(*vm));
 	vm->opts = opts;
 	vm->ncpus = opts->ncpus;
-	vm->kvm_fd = vm->vm_fd = vm->sig_fd = -1;
+	vm->kvm_fd = vm->vm_fd = vm->old_vm_fd = vm->sig_fd = -1;
 	vm->power = (struct power){.event = vm_power_event, .ctx = vm};
 	atomic_init(&vm->exit_status, -1);
 	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -201,13 +273,9 @@ int vm_create(struct vm *vm, const struct options *opts)
 		log_error("cannot create an eventfd: %s", strerror(errno));
 		return STATUS_HOST;
 	}
-	status = vm_create_machine(vm);
+	status = vm_check_host(vm);
 	if (!status)
-		status = vm_create_board(vm);
-	if (!status && arch_load(vm))
-		status = STATUS_IMAGE;
-	if (!status)
-		status = vm_create_vcpus(vm);
+		status = vm_build(vm);
 	if (!status)
 		status = vm_create_debug(vm);
 	return status;
@@ -215,21 +283,14 @@ int vm_create(struct vm *vm, const struct options *opts)
 
 void vm_destroy(struct vm *vm)
 {
-	/* The console's thread calls into devices, and they are freed with vm->arch. */
 	console_close(vm->console);
 	vm->console = NULL;
 	vm_debug_free(vm->debug);
 	vm->debug = NULL;
-	for (int i = 0; vm->vcpus && i < vm->ncpus; i++)
-		vcpu_destroy(&vm->vcpus[i]);
-	free(vm->vcpus);
-	vm->vcpus = NULL;
-	if (vm->arch)
-		arch_vm_free(vm);
-	memslots_free(&vm->memslots);
+	own_desc_free(&vm->desc);
+	vm_take_apart(vm);
+	vm_close_old(vm);
 	memory_free(&vm->mem);
-	if (vm->vm_fd >= 0)
-		close(vm->vm_fd);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
 	if (vm->end_fd >= 0)
@@ -238,23 +299,29 @@ void vm_destroy(struct vm *vm)
 
 /* ---- running ---- */
 
-static void vm_wait(struct vm *vm)
+/* Until somebody has news: the machine's end, the process's end, a wish for a new machine. */
+static void vm_sleep(struct vm *vm)
 {
 	struct pollfd fds[] = {{.fd = vm->end_fd, .events = POLLIN}, {.fd = vm->sig_fd, .events = POLLIN}};
 	struct signalfd_siginfo info;
+	uint64_t rings;
 
-	while (atomic_load(&vm->exit_status) < 0) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR) {
-			log_error("poll: %s", strerror(errno));
-			vm_exit(vm, STATUS_HOST);
-		} else if (fds[1].revents && read(vm->sig_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-			log_info("ended by signal %u", info.ssi_signo);
-			vm_exit(vm, STATUS_ENDED);
-		}
+	if (poll(fds, 2, -1) < 0) {
+		if (errno == EINTR)
+			return;
+		log_error("poll: %s", strerror(errno));
+		vm_quit(vm, STATUS_HOST);
+		return;
+	}
+	if (fds[0].revents && read(vm->end_fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
+		vm_quit(vm, STATUS_HOST);
+	if (fds[1].revents && read(vm->sig_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		log_info("ended by signal %u", info.ssi_signo);
+		vm_quit(vm, STATUS_ENDED);
 	}
 }
 
-int vm_run(struct vm *vm)
+static void vm_start(struct vm *vm)
 {
 	for (int i = 0; i < vm->ncpus; i++) {
 		if (vcpu_start(&vm->vcpus[i])) {
@@ -263,8 +330,11 @@ int vm_run(struct vm *vm)
 		}
 	}
 	arch_vm_started(vm);
-	vm_wait(vm);
-	for (int i = 0; i < vm->ncpus; i++) {
+}
+
+static void vm_join(struct vm *vm)
+{
+	for (int i = 0; vm->vcpus && i < vm->ncpus; i++) {
 		struct vcpu *vcpu = &vm->vcpus[i];
 
 		if (!vcpu->started)
@@ -273,5 +343,50 @@ int vm_run(struct vm *vm)
 		pthread_join(vcpu->thread, NULL);
 		vcpu->started = false;
 	}
-	return atomic_load(&vm->exit_status);
+}
+
+static bool vm_restart_asked(struct vm *vm)
+{
+	return atomic_load(&vm->restart_wanted);
+}
+
+/* A new machine, from the files again: they may have been built anew meanwhile. */
+static void vm_renew(struct vm *vm)
+{
+	int status;
+
+	atomic_store(&vm->restart_wanted, false);
+	vm_take_apart(vm);
+	atomic_store(&vm->exit_status, -1);
+	status = vm_build(vm);
+	if (status) {
+		vm_take_apart(vm);
+		atomic_store(&vm->exit_status, status);
+		vm_debug_stillborn(vm->debug, status);
+	} else {
+		vm_debug_reborn(vm->debug);
+		vm_start(vm);
+	}
+	vm_close_old(vm);
+}
+
+int vm_run(struct vm *vm)
+{
+	int status;
+
+	vm_start(vm);
+	for (;;) {
+		while (!vm_debug_over(vm->debug, &status) && atomic_load(&vm->exit_status) < 0 && !vm_restart_asked(vm))
+			vm_sleep(vm);
+		vm_join(vm);
+		if (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm)) {
+			vm_take_apart(vm);
+			vm_close_old(vm);
+		}
+		while (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm))
+			vm_sleep(vm);
+		if (vm_debug_over(vm->debug, &status))
+			return status;
+		vm_renew(vm);
+	}
 }

@@ -234,13 +234,21 @@ static void ops_kill(void *ctx)
 
 static void ops_hangup(void *ctx)
 {
-	vm_exit(ctx, STATUS_ENDED);
+	struct vm *vm = ctx;
+	int ended = atomic_load(&vm->exit_status);
+
+	vm_quit(vm, ended < 0 ? STATUS_ENDED : ended);
+}
+
+static void ops_restart(void *ctx)
+{
+	vm_restart(ctx);
 }
 
 struct vm_debug_machine vm_debug_machine(struct vm *vm)
 {
 	return (struct vm_debug_machine){
-		.arch = arch_vm_desc(vm),
+		.arch = &vm->desc.desc,
 		.ctx = vm,
 		.ncpus = vm->ncpus,
 		.kick = ops_kick,
@@ -273,5 +281,7 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.catch_msrs = ops_catch_msrs,
 		.kill = ops_kill,
 		.hangup = ops_hangup,
+		.restart = ops_restart,
+		.program = vm->opts->kernel,
 	};
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/fake/fake_life.h"
+
 static const struct reg_feature features[] = {
 	{.name = "org.minivmm.fake", .types = ""},
 	{.name = "org.minivmm.fake.optional", .types = "", .absent = true},
@@ -69,7 +71,7 @@ static bool leads(const struct fake_cpu *c, uint64_t va, uint64_t *gpa)
 		return page;
 	}
 	*gpa = va % FAKE_RAM;
-	return va < FAKE_RAM || va - FAKE_HIGH < FAKE_RAM;
+	return va < FAKE_RAM || (va - FAKE_HIGH < FAKE_RAM && !c->m->unmapped);
 }
 
 /* Atomic, because a real CPU's accesses race with the debugger's as well and never tear a byte. */
@@ -415,7 +417,20 @@ static void op_kill(void *ctx)
 	struct fake_machine *m = ctx;
 
 	atomic_fetch_add(&m->killed, 1);
-	vm_debug_exit(m->debug, 14);
+	fake_exit(m, 14);
+}
+
+static void op_hangup(void *ctx)
+{
+	struct fake_machine *m = ctx;
+
+	vm_debug_quit(m->debug, m->life ? fake_life_end_status(m) : 14);
+	fake_life_ring(m, false);
+}
+
+static void op_restart(void *ctx)
+{
+	fake_life_ring(ctx, true);
 }
 
 static void write_code(struct fake_machine *m, int cpu)
@@ -426,6 +441,22 @@ static void write_code(struct fake_machine *m, int cpu)
 	code[4] = OP_CALL;
 	code[8] = OP_WRITE;
 	code[FAKE_LOOP_LEN - 1] = OP_JUMP;
+}
+
+void fake_reset(struct fake_machine *m)
+{
+	memset(m->ram, 0, sizeof(m->ram));
+	memset(&m->ram[FAKE_SHARED], OP_WORK, 8);
+	m->ram[FAKE_SHARED + 7] = OP_RET;
+	memset(&m->ram[FAKE_HANDLER], OP_WORK, 8);
+	m->ram[FAKE_HANDLER + 3] = OP_CALL;
+	m->ram[FAKE_HANDLER + 7] = OP_IRET;
+	for (int i = 0; i < m->ncpus; i++) {
+		struct fake_cpu *c = &m->cpu[i];
+
+		*c = (struct fake_cpu){.m = m, .id = i, .pc = FAKE_CODE(i), .seed = (unsigned)i + 1};
+		write_code(m, i);
+	}
 }
 
 static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus, bool start_stopped, bool delays)
@@ -453,7 +484,9 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 		.catch_check = op_catch_check,
 		.catch_msrs = op_catch_msrs,
 		.kill = op_kill,
-		.hangup = op_kill,
+		.hangup = op_hangup,
+		.restart = op_restart,
+		.program = "fake.elf",
 	};
 
 	if (!m)
@@ -462,17 +495,7 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 	m->delays = delays;
 	m->watch_before = arch->watch_before;
 	m->hw_slots = 4;
-	memset(&m->ram[FAKE_SHARED], OP_WORK, 8);
-	m->ram[FAKE_SHARED + 7] = OP_RET;
-	memset(&m->ram[FAKE_HANDLER], OP_WORK, 8);
-	m->ram[FAKE_HANDLER + 3] = OP_CALL;
-	m->ram[FAKE_HANDLER + 7] = OP_IRET;
-	for (int i = 0; i < ncpus; i++) {
-		struct fake_cpu *c = &m->cpu[i];
-
-		*c = (struct fake_cpu){.m = m, .id = i, .pc = FAKE_CODE(i), .seed = (unsigned)i + 1};
-		write_code(m, i);
-	}
+	fake_reset(m);
 	m->debug = vm_debug_new(&ops, start_stopped);
 	if (!m->debug)
 		abort();
@@ -501,11 +524,16 @@ void fake_start(struct fake_machine *m)
 	}
 }
 
+void fake_join(struct fake_machine *m)
+{
+	for (int i = 0; i < m->ncpus; i++)
+		pthread_join(m->cpu[i].thread, NULL);
+}
+
 void fake_stop(struct fake_machine *m)
 {
 	vm_debug_exit(m->debug, 0);
-	for (int i = 0; i < m->ncpus; i++)
-		pthread_join(m->cpu[i].thread, NULL);
+	fake_join(m);
 }
 
 void fake_free(struct fake_machine *m)

@@ -76,6 +76,8 @@ struct fake_cpu {
 	unsigned seed;
 };
 
+struct fake_life;
+
 struct fake_machine {
 	struct vm_debug *debug;
 	int ncpus;
@@ -86,12 +88,14 @@ struct fake_machine {
 	unsigned exits;		       /* instructions between exits to user space, 0: none but stops */
 	atomic_uint user[FAKE_SPACES]; /* where FAKE_USER leads; 0: nowhere */
 	atomic_uint module;	       /* where FAKE_MODULE leads */
+	bool unmapped;		       /* the tables do not have FAKE_HIGH; changed while stopped */
 	unsigned site;
 	bool events; /* OP_WRITE is two accesses that may be caught, reading and writing `writes` at FAKE_DATA */
 	unsigned nmsrs;
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
 	atomic_int killed;
+	struct fake_life *life; /* fake_life.h; NULL: the machine has one life */
 	struct fake_cpu cpu[FAKE_CPUS_MAX];
 };
 
@@ -101,7 +105,9 @@ struct fake_machine *fake_new(int ncpus, bool start_stopped, bool delays);
 /* The same for an ISA whose watchpoints report before the access. */
 struct fake_machine *fake_new_watch_before(int ncpus, bool start_stopped, bool delays);
 void fake_start(struct fake_machine *m);
-void fake_stop(struct fake_machine *m); /* the VM ends, its threads are joined */
+void fake_reset(struct fake_machine *m); /* as before its first instruction; no thread runs */
+void fake_join(struct fake_machine *m);	 /* the threads, which have been told to leave */
+void fake_stop(struct fake_machine *m);	 /* the VM ends, its threads are joined */
 void fake_free(struct fake_machine *m);
 void fake_end(struct fake_machine *m); /* both */
 

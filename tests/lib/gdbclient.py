@@ -156,10 +156,10 @@ class Gdb:
 
 	# ---- the target ----
 
-	def connect(self, remote, timeout=None):
+	def connect(self, remote, timeout=None, extended=False):
 		"""Returns the stop that the connection brings."""
 		self.stops = []
-		self.mi('-target-select remote ' + remote, timeout)
+		self.mi('-target-select %s %s' % ('extended-remote' if extended else 'remote', remote), timeout)
 		return self.wait_stop(timeout)
 
 	def resume(self, line, timeout=None):

@@ -17,6 +17,7 @@ import scene_cpus       # noqa: F401
 import scene_lldb       # noqa: F401
 import scene_packets    # noqa: F401
 import scene_monitor    # noqa: F401
+import scene_restart    # noqa: F401
 import scene_session    # noqa: F401
 import scene_state      # noqa: F401
 import scene_steps      # noqa: F401

@@ -89,12 +89,12 @@ def _first_words(m):
 
 
 @contextlib.contextmanager
-def gdb_session(host, cmdline=None, guest='lab', **options):
+def gdb_session(host, cmdline=None, guest='lab', extended=False, **options):
 	"""A machine and a gdb that is connected to it."""
 	m = host.start(guest, cmdline, **options)
 	with gdb(host, guest) as g:
 		with _first_words(m):
-			g.connect(m.remote)
+			g.connect(m.remote, extended=extended)
 		yield m, g
 
 

@@ -77,6 +77,8 @@ struct fake {
 	int resume_result;
 	int last_mem_cpu;
 	const char *fault;
+	int restarts, restart_result, keeps, attaches;
+	const char *program;
 };
 
 static int fake_ncpus(void *t)
@@ -254,6 +256,31 @@ static void fake_fault(void *t, char *buf, size_t len)
 	snprintf(buf, len, "%s", f->fault ? f->fault : "");
 }
 
+static int fake_restart(void *t)
+{
+	struct fake *f = t;
+
+	if (f->restart_result)
+		return f->restart_result;
+	f->restarts++;
+	return 0;
+}
+
+static void fake_keep(void *t)
+{
+	((struct fake *)t)->keeps++;
+}
+
+static void fake_attach(void *t)
+{
+	((struct fake *)t)->attaches++;
+}
+
+static const char *fake_program(void *t)
+{
+	return ((struct fake *)t)->program;
+}
+
 static const struct gdb_base_ops fake_base_ops = {
 	.ncpus = fake_ncpus,
 	.cpu_name = fake_cpu_name,
@@ -271,6 +298,9 @@ static const struct gdb_break_ops fake_break_ops = {.insert = fake_break_insert,
 static const struct gdb_phys_ops fake_phys_ops = {
 	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate, .ram = fake_ram};
 static const struct gdb_info_ops fake_info_ops = {.breakpoint = fake_breakpoint, .fault = fake_fault};
+
+static const struct gdb_life_ops fake_life_ops = {
+	.restart = fake_restart, .keep = fake_keep, .attach = fake_attach, .program = fake_program};
 
 /* Registers get recognisable values: 0x11 * (cpu + 1) in each byte of r0, and so on. */
 static inline struct gdb_target fake_target(struct fake *f)
@@ -290,6 +320,7 @@ static inline struct gdb_target fake_target(struct fake *f)
 		.breaks = &fake_break_ops,
 		.phys = &fake_phys_ops,
 		.info = &fake_info_ops,
+		.life = &fake_life_ops,
 	};
 }
 
