@@ -17,6 +17,7 @@
 struct vm;
 struct vcpu;
 struct mem_range;
+struct kaslr_hint; /* vmm/kaslr.h */
 
 extern const struct arch_desc arch_desc;
 
@@ -125,6 +126,26 @@ uint64_t arch_pc(struct vcpu *vcpu); /* linear: CS.base + RIP in x86 real mode. 
 
 /* Walk the vCPU's own page tables. Any thread while parked. -EFAULT: not mapped; -EIO: a table is outside RAM. */
 int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
+
+/* ---- a Linux kernel that has moved itself ---- */
+
+/* Own thread, not in KVM_RUN: where this vCPU's state says that a kernel may be. How many of max; 0: no idea. */
+size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max);
+
+/*
+ * As arch_translate(), by the kernel's own tables even while Linux runs a program under page-table isolation. Parked,
+ * or own thread after arch_kaslr_hints().
+ */
+int arch_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
+
+/*
+ * On: vm_kaslr_look() is to be called on a vCPU's thread in the kernel's first instructions after its move, until this
+ * is switched off. Main thread before the first vCPU starts; vCPU threads. -ENOTSUP, not logged: not on this host or
+ * ISA.
+ */
+int arch_kaslr_watch(struct vm *vm, bool on);
+
+/* ---- */
 
 /* Do these fit the debug hardware? 0; -ENOSPC: no slot left; -EINVAL: a length/kind/alignment it cannot express. */
 int arch_slots_check(struct vm *vm, const struct hw_slots *slots);

@@ -193,6 +193,7 @@ static const struct gdb_command commands[] = {
 	{"qThreadExtraInfo", ARGS_AFTER_SEP, 0, gdb_cmd_thread_extra},
 	{"qAttached", ARGS_AFTER_SEP, 0, gdb_cmd_attached},
 	{"qSymbol", ARGS_AFTER_SEP, 0, cmd_ok},
+	{"qOffsets", ARGS_NONE, 0, gdb_cmd_offsets},
 	{"qXfer:features:read", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_xfer_features},
 	{"qXfer:threads:read", ARGS_AFTER_SEP, TEXT_ERRORS, gdb_cmd_xfer_threads},
 	{"qRcmd", ARGS_AFTER_SEP, 0, gdb_cmd_monitor},

@@ -208,6 +208,7 @@ static const struct monitor_command monitor_commands[] = {
 	{"info fault", "", "why the machine cannot go on", mon_fault},
 	{"xp", "[/COUNTxSIZE] ADDRESS", "physical memory; SIZE is b, h, w or g", mon_xp},
 	{"gva2gpa", "ADDRESS", "where the selected CPU's page tables lead", mon_gva2gpa},
+	{"kaslr", "[stop]", "where the kernel has moved itself; stop: as soon as it has", gdb_monitor_kaslr},
 	{"quit", "", "end the machine", mon_quit},
 };
 

@@ -96,6 +96,23 @@ struct vm_break {
 	void *cond_ctx;
 };
 
+/* How far the kernel of --symbols lies above where that file links it (KASLR). */
+enum vm_slide_state {
+	VM_SLIDE_NO_SYMBOLS, /* there is nothing to compare the guest with */
+	VM_SLIDE_NOT_YET,    /* no CPU has it mapped, as far as can be seen */
+	VM_SLIDE_OTHER,	     /* what is mapped is another kernel: see its banner */
+	VM_SLIDE_FOUND,
+};
+
+struct vm_slide {
+	enum vm_slide_state state;
+	uint64_t slide;	    /* modulo 2^64 */
+	uint64_t first;	    /* where the file links its first segment */
+	const char *file;   /* lives as long as the machine, as does: */
+	const char *banner; /* of the file */
+	char other[512];    /* VM_SLIDE_OTHER: the guest's */
+};
+
 /* The machine under vm_debug. ctx is passed back. Functions return 0 or -errno. */
 struct vm_debug_machine {
 	const struct arch_desc *arch;
@@ -130,6 +147,10 @@ struct vm_debug_machine {
 	void *(*ram)(void *ctx, uint64_t gpa, uint64_t *len);
 	/* Bytes of code were changed behind the guest's back. May be NULL. */
 	void (*code_written)(void *ctx, void *host, size_t len);
+
+	/* Where a Linux kernel has moved itself; the stop, see vm_debug_slide_stop(). May be NULL. */
+	void (*slide)(void *ctx, struct vm_slide *out);
+	int (*slide_stop)(void *ctx);
 
 	int (*slots_check)(void *ctx, const struct hw_slots *slots);
 	enum vm_swbreak (*swbreak)(void *ctx, int cpu);
@@ -213,6 +234,14 @@ int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b,
 int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len);
 /* The i-th breakpoint for listings; how: "planted" or "hardware". -ENOENT past the end. */
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how);
+
+/* Stopped only (-EBUSY). Looks through the guest's memory (some ms) while the state is not VM_SLIDE_FOUND. */
+int vm_debug_slide(struct vm_debug *d, struct vm_slide *out);
+/*
+ * Once the slide is found, the machine is to stop (as by vm_debug_pause()), before the kernel gets anywhere. -EALREADY:
+ * it is; -ENOENT: no symbols; -ENOTSUP: this host cannot tell so early.
+ */
+int vm_debug_slide_stop(struct vm_debug *d);
 
 void vm_debug_state_text(struct vm_debug *d, int cpu, char *buf, size_t len);
 void vm_debug_fault_text(struct vm_debug *d, char *buf, size_t len); /* of the last VM_STOP_FAULT */

@@ -21,7 +21,8 @@
 
 struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
-struct console; /* vmm/console.h: the host side of the serial port */
+struct console;	 /* vmm/console.h: the host side of the serial port */
+struct vm_kaslr; /* vmm/vm_kaslr.h: where the kernel has moved itself */
 
 struct vcpu {
 	struct vm *vm;
@@ -54,6 +55,7 @@ struct vm {
 	struct vm_debug *debug;
 	struct console *console;
 	struct image_layout layout; /* where the kernel's headers put virtual addresses */
+	struct vm_kaslr *kaslr;	    /* NULL: no --symbols; has a lock of its own */
 	struct power power;	    /* handed to devices: off, reset, panic, debug exit */
 	struct arch_vm *arch;
 	int sig_fd;		/* signalfd of what ends the VM, or -1; the caller of vm_run() sets and owns it */

@@ -19,6 +19,7 @@
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/vm_kaslr.h"
 
 #define KICK_SIGNAL SIGUSR1
 
@@ -219,6 +220,7 @@ static void vcpu_io_exit(struct vcpu *vcpu)
 	struct vm_stop late;
 
 	vcpu_access(vcpu);
+	vm_kaslr_look(vcpu);
 	if (vcpu->panicked) {
 		vcpu->panicked = false;
 		vcpu_finish_io(vcpu, &late);

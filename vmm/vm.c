@@ -14,6 +14,7 @@
 #include "vmm/console.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/vm_kaslr.h"
 
 /* ---- ways to end, and other calls from below ---- */
 
@@ -204,6 +205,8 @@ int vm_create(struct vm *vm, const struct options *opts)
 		status = vm_create_board(vm);
 	if (!status && arch_load(vm))
 		status = STATUS_IMAGE;
+	if (!status && vm_kaslr_open(vm))
+		status = STATUS_IMAGE;
 	if (!status)
 		status = vm_create_vcpus(vm);
 	if (!status)
@@ -222,6 +225,7 @@ void vm_destroy(struct vm *vm)
 		vcpu_destroy(&vm->vcpus[i]);
 	free(vm->vcpus);
 	vm->vcpus = NULL;
+	vm_kaslr_close(vm);
 	if (vm->arch)
 		arch_vm_free(vm);
 	memory_free(&vm->mem);

@@ -5,6 +5,7 @@
 
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
+#include "vmm/vm_kaslr.h"
 
 /* Image headers know no pages, but the tables may map any page otherwise: translated again at least this often. */
 #define LAYOUT_STEP 4096
@@ -27,6 +28,7 @@ static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)
 	int finish = vcpu_finish_io(vcpu, late);
 	int fetch = arch_regs_fetch(vcpu);
 
+	vm_kaslr_look(vcpu);
 	arch_time_stop(vcpu);
 	return finish < 0 ? finish : fetch;
 }
@@ -91,6 +93,16 @@ static void ops_code_written(void *ctx, void *host, size_t len)
 	arch_code_written(ctx, host, len);
 }
 
+static void ops_slide(void *ctx, struct vm_slide *out)
+{
+	vm_kaslr_get(ctx, out);
+}
+
+static int ops_slide_stop(void *ctx)
+{
+	return vm_kaslr_stop(ctx);
+}
+
 static int ops_slots_check(void *ctx, const struct hw_slots *slots)
 {
 	return arch_slots_check(ctx, slots);
@@ -133,6 +145,8 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.layout = ops_layout,
 		.ram = ops_ram,
 		.code_written = ops_code_written,
+		.slide = ops_slide,
+		.slide_stop = ops_slide_stop,
 		.slots_check = ops_slots_check,
 		.swbreak = ops_swbreak,
 		.state_text = ops_state_text,

@@ -130,6 +130,9 @@ uint64_t x86_hidden_tf(const struct arch_vcpu *a);
 uint64_t x86_vector_entry(struct vcpu *vcpu, unsigned vector, unsigned *dpl);
 struct x86_decoded x86_decode_at(struct vcpu *vcpu, uint64_t pc);
 
+/* kaslr.c, own thread: a write to an MSR that KVM was asked to leave to us. */
+enum arch_exit x86_kaslr_wrmsr(struct vcpu *vcpu);
+
 /* board.c. NULL-safe; main thread, the vCPUs have ended. */
 void board_free(struct vm *vm);
 

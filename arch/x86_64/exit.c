@@ -93,6 +93,8 @@ enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_SET_TPR:
 	case KVM_EXIT_TPR_ACCESS:
 		return ARCH_EXIT_HANDLED;
+	case KVM_EXIT_X86_WRMSR:
+		return x86_kaslr_wrmsr(vcpu);
 	case KVM_EXIT_INTERNAL_ERROR:
 		if (vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 			return emulation_failed(vcpu);

@@ -1,0 +1,28 @@
+/*
+ * Where this machine's kernel has moved itself: found with the symbols of --symbols at the kernel's first sign of life
+ * there. It is looked for on the vCPUs' own threads, at three occasions until it is found: where the ISA can tell that
+ * the kernel has just arrived (arch_kaslr_watch()), at each access to a device, and whenever a vCPU parks.
+ */
+#ifndef VMM_VM_KASLR_H
+#define VMM_VM_KASLR_H
+
+struct vm;
+struct vcpu;
+struct vm_slide;
+
+/* Main thread, the image is loaded. Reads --symbols, if given. 0 or -errno with one line logged. */
+int vm_kaslr_open(struct vm *vm);
+void vm_kaslr_close(struct vm *vm); /* NULL-safe */
+
+/* Own thread, not in KVM_RUN. Costs a load once it is found, and where nobody asked. */
+void vm_kaslr_look(struct vcpu *vcpu);
+
+/* All vCPUs are parked or have ended: a new kernel is about to boot, and chooses anew. */
+void vm_kaslr_forget(struct vm *vm);
+
+/* Stub thread, all vCPUs parked. See vm_debug_slide(). */
+void vm_kaslr_get(struct vm *vm, struct vm_slide *out);
+/* Stub thread. See vm_debug_slide_stop(). */
+int vm_kaslr_stop(struct vm *vm);
+
+#endif
