@@ -17,6 +17,7 @@
 struct vm;
 struct vcpu;
 struct mem_range;
+struct symbols;	   /* vmm/symbols.h */
 struct kaslr_hint; /* vmm/kaslr.h */
 
 extern const struct arch_desc arch_desc;
@@ -128,6 +129,9 @@ uint64_t arch_pc(struct vcpu *vcpu); /* linear: CS.base + RIP in x86 real mode. 
 int arch_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
 
 /* ---- a Linux kernel that has moved itself ---- */
+
+/* Main thread, before the first vCPU starts: what of the kernel's symbols this ISA needs for the following. */
+void arch_kaslr_symbols(struct vm *vm, const struct symbols *s);
 
 /* Own thread, not in KVM_RUN: where this vCPU's state says that a kernel may be. How many of max; 0: no idea. */
 size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max);

@@ -28,7 +28,10 @@ static void put_found(const struct gdb_slide *slide, struct gdb_buf *out)
 		return;
 	}
 	gdb_buf_printf(out, "the kernel runs 0x%llx above where %s links it; in gdb:\n", by, slide->file);
-	gdb_buf_printf(out, "symbol-file %s -o 0x%llx\n", slide->file, by);
+	if (slide->percpu_at_zero)
+		gdb_buf_printf(out, "symbol-file\nadd-symbol-file %s -o 0x%llx -s .data..percpu 0\n", slide->file, by);
+	else
+		gdb_buf_printf(out, "symbol-file %s -o 0x%llx\n", slide->file, by);
 }
 
 static void put_slide(const struct gdb_slide *slide, struct gdb_buf *out)

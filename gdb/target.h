@@ -96,8 +96,9 @@ enum gdb_slide_state {
 
 struct gdb_slide {
 	enum gdb_slide_state state;
-	uint64_t slide; /* how far the kernel lies above where its file links it, modulo 2^64 */
-	uint64_t first; /* where the file links its first segment */
+	uint64_t slide;	     /* how far the kernel lies above where its file links it, modulo 2^64 */
+	uint64_t first;	     /* where the file links its first segment */
+	bool percpu_at_zero; /* but not its .data..percpu, which is linked at address 0 */
 	const char *file, *banner;
 	char other[512]; /* GDB_SLIDE_OTHER: the banner of what runs */
 };

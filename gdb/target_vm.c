@@ -198,7 +198,13 @@ static int op_slide_get(void *t, struct gdb_slide *out)
 	if (ret < 0)
 		return ret;
 	*out = (struct gdb_slide){
-		.state = states[v.state], .slide = v.slide, .first = v.first, .file = v.file, .banner = v.banner};
+		.state = states[v.state],
+		.slide = v.slide,
+		.first = v.first,
+		.percpu_at_zero = v.percpu_at_zero,
+		.file = v.file,
+		.banner = v.banner,
+	};
 	snprintf(out->other, sizeof(out->other), "%s", v.other);
 	return 0;
 }

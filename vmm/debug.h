@@ -106,11 +106,12 @@ enum vm_slide_state {
 
 struct vm_slide {
 	enum vm_slide_state state;
-	uint64_t slide;	    /* modulo 2^64 */
-	uint64_t first;	    /* where the file links its first segment */
-	const char *file;   /* lives as long as the machine, as does: */
-	const char *banner; /* of the file */
-	char other[512];    /* VM_SLIDE_OTHER: the guest's */
+	uint64_t slide;	     /* modulo 2^64 */
+	uint64_t first;	     /* where the file links its first segment */
+	bool percpu_at_zero; /* its .data..percpu is linked at 0 and does not move */
+	const char *file;    /* lives as long as the machine, as does: */
+	const char *banner;  /* of the file */
+	char other[512];     /* VM_SLIDE_OTHER: the guest's */
 };
 
 /* The machine under vm_debug. ctx is passed back. Functions return 0 or -errno. */
@@ -141,6 +142,11 @@ struct vm_debug_machine {
 
 	/* Parked: the vCPU's own page tables; -EFAULT not mapped. */
 	int (*translate)(void *ctx, int cpu, uint64_t va, struct mapping *out);
+	/*
+	 * The same by the tables of the guest's kernel, where the vCPU runs a program whose own tables leave it out
+	 * (page-table isolation). May be NULL.
+	 */
+	int (*kernel_translate)(void *ctx, int cpu, uint64_t va, struct mapping *out);
 	/* Where the loaded image's headers put va, when the tables do not map it. -ENOENT: nowhere. */
 	int (*layout)(void *ctx, uint64_t va, struct mapping *out);
 	/* Host pointer to guest RAM at gpa and bytes that follow contiguously in *len; NULL: not RAM. Any thread. */
@@ -214,8 +220,9 @@ int vm_debug_reg_write(struct vm_debug *d, int cpu, unsigned regno, const void *
 int vm_debug_pc(struct vm_debug *d, int cpu, uint64_t *pc);
 
 /*
- * Guest virtual memory as that vCPU sees it (its own tables, then the image's layout). Returns bytes done from the
- * start, which is short where the next page is unmapped or not RAM; -EFAULT when not even one byte is; -EBUSY.
+ * Guest virtual memory as that vCPU sees it (its own tables, then its kernel's, then the image's layout). Returns bytes
+ * done from the start, which is short where the next page is unmapped or not RAM; -EFAULT when not even one byte is;
+ * -EBUSY.
  */
 ssize_t vm_debug_mem_read(struct vm_debug *d, int cpu, uint64_t va, void *buf, size_t len);
 ssize_t vm_debug_mem_write(struct vm_debug *d, int cpu, uint64_t va, const void *buf, size_t len);

@@ -22,6 +22,8 @@ int kaslr_prepare(struct kaslr *k, const struct symbols *s)
 	memset(k, 0, sizeof(*k));
 	symbols_span(s, &k->low, &k->high);
 	k->first = s->elf.segment[0].va;
+	for (int i = 0; i < s->elf.nsegments; i++)
+		k->percpu_at_zero |= !s->elf.segment[i].va && s->elf.segment[i].pa;
 	if (k->high - k->low > SIZE_MAX_KERNEL || symbols_find(s, "linux_banner", &banner)) {
 		log_error("%s: is not the vmlinux of a Linux kernel: it has no linux_banner, or no kernel's addresses",
 			s->file.path);

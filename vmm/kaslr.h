@@ -20,6 +20,7 @@ struct symbols;
 struct kaslr {
 	uint64_t low, high;	     /* where the file links the kernel */
 	uint64_t first;		     /* address of its first segment, what debuggers relocate by */
+	bool percpu_at_zero;	     /* .data..percpu is linked at address 0 (x86), and does not move with the rest */
 	uint64_t banner;	     /* of linux_banner, as linked */
 	char text[KASLR_BANNER_MAX]; /* its bytes, a zero at the end */
 	size_t len;

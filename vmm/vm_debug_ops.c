@@ -66,6 +66,11 @@ static int ops_translate(void *ctx, int cpu, uint64_t va, struct mapping *out)
 	return arch_translate(vcpu_of(ctx, cpu), va, out);
 }
 
+static int ops_kernel_translate(void *ctx, int cpu, uint64_t va, struct mapping *out)
+{
+	return vm_kaslr_kernel_translate(vcpu_of(ctx, cpu), va, out);
+}
+
 static int ops_layout(void *ctx, uint64_t va, struct mapping *out)
 {
 	uint64_t step = LAYOUT_STEP - va % LAYOUT_STEP;
@@ -142,6 +147,7 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.reg_write = ops_reg_write,
 		.pc = ops_pc,
 		.translate = ops_translate,
+		.kernel_translate = ops_kernel_translate,
 		.layout = ops_layout,
 		.ram = ops_ram,
 		.code_written = ops_code_written,

@@ -12,7 +12,8 @@
 #include "vmm/log.h"
 #include "vmm/symbols.h"
 
-#define HINTS_MAX 4
+#define HINTS_MAX   4
+#define KERNEL_HALF (1ULL << 63)
 
 struct vm_kaslr {
 	struct kaslr kernel; /* as linked; constant */
@@ -21,6 +22,7 @@ struct vm_kaslr {
 	atomic_bool stop_wanted;
 	bool watched; /* by arch_kaslr_watch() */
 	uint64_t slide;
+	uint64_t banner_gpa; /* of linux_banner, found with it */
 	/* Of the vCPU that looked last and had any, for a second look by somebody else. */
 	struct kaslr_hint hint[HINTS_MAX];
 	size_t nhints;
@@ -59,14 +61,16 @@ static bool read_kernel(void *ctx, uint64_t va, void *buf, size_t len)
 
 /* ---- life ---- */
 
-static int read_symbols(struct kaslr *kernel, const char *path)
+static int read_symbols(struct vm *vm, struct kaslr *kernel)
 {
 	struct symbols s;
-	int err = symbols_open(&s, path, arch_desc.elf_machine);
+	int err = symbols_open(&s, vm->opts->symbols, arch_desc.elf_machine);
 
 	if (err)
 		return err;
 	err = kaslr_prepare(kernel, &s);
+	if (!err)
+		arch_kaslr_symbols(vm, &s);
 	symbols_close(&s);
 	return err;
 }
@@ -83,7 +87,7 @@ int vm_kaslr_open(struct vm *vm)
 		log_error("out of memory");
 		return -ENOMEM;
 	}
-	err = read_symbols(&k->kernel, vm->opts->symbols);
+	err = read_symbols(vm, &k->kernel);
 	if (err) {
 		free(k);
 		return err;
@@ -118,14 +122,18 @@ void vm_kaslr_forget(struct vm *vm)
 
 /* ---- looking ---- */
 
-static void found(struct vm *vm, uint64_t slide)
+static void found(struct vcpu *vcpu, uint64_t slide)
 {
+	struct vm *vm = vcpu->vm;
 	struct vm_kaslr *k = vm->kaslr;
+	struct mapping banner = {0};
 	bool first;
 
+	arch_kernel_translate(vcpu, k->kernel.banner + slide, &banner);
 	pthread_mutex_lock(&k->lock);
 	first = !atomic_load(&k->found);
 	k->slide = slide;
+	k->banner_gpa = banner.gpa;
 	atomic_store(&k->found, true);
 	if (k->watched)
 		arch_kaslr_watch(vm, false);
@@ -151,7 +159,7 @@ void vm_kaslr_look(struct vcpu *vcpu)
 	if (!n)
 		return;
 	if (kaslr_search(&k->kernel, hint, n, read_kernel, vcpu, &slide)) {
-		found(vcpu->vm, slide);
+		found(vcpu, slide);
 		return;
 	}
 	pthread_mutex_lock(&k->lock);
@@ -163,6 +171,19 @@ void vm_kaslr_look(struct vcpu *vcpu)
 
 /* ---- asked ---- */
 
+int vm_kaslr_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out)
+{
+	struct vm_kaslr *k = vcpu->vm->kaslr;
+	struct mapping banner;
+
+	if (!k || !atomic_load(&k->found) || !(va & KERNEL_HALF))
+		return -EFAULT;
+	/* What only looks like the tables of a kernel leads elsewhere. */
+	if (arch_kernel_translate(vcpu, k->kernel.banner + k->slide, &banner) < 0 || banner.gpa != k->banner_gpa)
+		return -EFAULT;
+	return arch_kernel_translate(vcpu, va, out);
+}
+
 void vm_kaslr_get(struct vm *vm, struct vm_slide *out)
 {
 	struct vm_kaslr *k = vm->kaslr;
@@ -173,6 +194,7 @@ void vm_kaslr_get(struct vm *vm, struct vm_slide *out)
 	out->file = vm->opts->symbols;
 	out->banner = k->kernel.text;
 	out->first = k->kernel.first;
+	out->percpu_at_zero = k->kernel.percpu_at_zero;
 	pthread_mutex_lock(&k->lock);
 	if (atomic_load(&k->found)) {
 		out->state = VM_SLIDE_FOUND;

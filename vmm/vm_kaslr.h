@@ -6,9 +6,12 @@
 #ifndef VMM_VM_KASLR_H
 #define VMM_VM_KASLR_H
 
+#include <stdint.h>
+
 struct vm;
 struct vcpu;
 struct vm_slide;
+struct mapping;
 
 /* Main thread, the image is loaded. Reads --symbols, if given. 0 or -errno with one line logged. */
 int vm_kaslr_open(struct vm *vm);
@@ -19,6 +22,12 @@ void vm_kaslr_look(struct vcpu *vcpu);
 
 /* All vCPUs are parked or have ended: a new kernel is about to boot, and chooses anew. */
 void vm_kaslr_forget(struct vm *vm);
+
+/*
+ * Parked. The kernel's own view of an address of the kernel half, where its tables are known because they have it at
+ * the place that was found. -EFAULT: not mapped, or not known.
+ */
+int vm_kaslr_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
 
 /* Stub thread, all vCPUs parked. See vm_debug_slide(). */
 void vm_kaslr_get(struct vm *vm, struct vm_slide *out);

@@ -6,6 +6,16 @@
 #include "arch/arm64/arch_arm64.h"
 #include "vmm/kaslr.h"
 #include "vmm/kvm.h"
+#include "vmm/symbols.h"
+
+/* A kernel has its top-level tables in its image: swapper_pg_dir, and tramp_pg_dir for while a program runs. */
+void arch_kaslr_symbols(struct vm *vm, const struct symbols *s)
+{
+	struct symbol kernel, program;
+
+	if (symbols_find(s, "swapper_pg_dir", &kernel) == 0 && symbols_find(s, "tramp_pg_dir", &program) == 0)
+		vm->arch->kpti_distance = kernel.addr - program.addr;
+}
 
 /*
  * A moved kernel can be anywhere in a quarter of the address space, so only what points into it helps: the vCPU's pc,
@@ -28,9 +38,20 @@ size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max)
 	return n;
 }
 
+static int read_phys(void *ctx, uint64_t gpa, uint64_t *value)
+{
+	return memory_read(ctx, gpa, value, sizeof(*value));
+}
+
 int arch_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out)
 {
-	return arch_translate(vcpu, va, out);
+	struct arm64_mmu_state state = vcpu->arch->mmu;
+	int ret = arch_translate(vcpu, va, out);
+
+	if (ret == 0 || !vcpu->vm->arch->kpti_distance)
+		return ret;
+	state.ttbr1 += vcpu->vm->arch->kpti_distance;
+	return arm64_mmu_walk(&state, read_phys, &vcpu->vm->mem, va, out);
 }
 
 /* KVM shows nothing of a guest that switches its MMU on. */

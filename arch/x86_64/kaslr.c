@@ -46,6 +46,12 @@ static struct x86_mmu_state mmu_state(struct vcpu *vcpu)
 	};
 }
 
+void arch_kaslr_symbols(struct vm *vm, const struct symbols *s)
+{
+	(void)vm;
+	(void)s;
+}
+
 size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max)
 {
 	struct x86_mmu_state state = mmu_state(vcpu);

@@ -196,6 +196,13 @@ def read_map(path):
 	return found
 
 
+def has_symbols(elf):
+	"""Has this ELF file (bytes) a symbol table?"""
+	at, = struct.unpack_from('<Q', elf, 40)                         # e_shoff
+	size, count = struct.unpack_from('<HH', elf, 58)                # e_shentsize, e_shnum
+	return any(struct.unpack_from('<I', elf, at + i * size + 4)[0] == 2 for i in range(count))
+
+
 def with_symbols(vmlinux, symbols):
 	"""The bytes of an ELF file without symbols (bytes), with these {name: address} as its symbol table."""
 	names, table = b'\0', struct.pack('<24x')
