@@ -75,6 +75,8 @@ struct fake {
 	int resume_result;
 	int last_mem_cpu;
 	const char *fault;
+	struct gdb_slide slide;
+	int slide_stop_result;
 };
 
 static int fake_ncpus(void *t)
@@ -244,6 +246,17 @@ static void fake_fault(void *t, char *buf, size_t len)
 	snprintf(buf, len, "%s", f->fault ? f->fault : "");
 }
 
+static int fake_slide_get(void *t, struct gdb_slide *out)
+{
+	*out = ((struct fake *)t)->slide;
+	return 0;
+}
+
+static int fake_slide_stop(void *t)
+{
+	return ((struct fake *)t)->slide_stop_result;
+}
+
 static const struct gdb_base_ops fake_base_ops = {
 	.ncpus = fake_ncpus,
 	.cpu_name = fake_cpu_name,
@@ -260,6 +273,7 @@ static const struct gdb_base_ops fake_base_ops = {
 static const struct gdb_break_ops fake_break_ops = {.insert = fake_break_insert, .remove = fake_break_remove};
 static const struct gdb_phys_ops fake_phys_ops = {
 	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate};
+static const struct gdb_slide_ops fake_slide_ops = {.get = fake_slide_get, .stop = fake_slide_stop};
 static const struct gdb_info_ops fake_info_ops = {.breakpoint = fake_breakpoint, .fault = fake_fault};
 
 /* Registers get recognisable values: 0x11 * (cpu + 1) in each byte of r0, and so on. */
@@ -280,6 +294,7 @@ static inline struct gdb_target fake_target(struct fake *f)
 		.breaks = &fake_break_ops,
 		.phys = &fake_phys_ops,
 		.info = &fake_info_ops,
+		.slide = &fake_slide_ops,
 	};
 }
 
