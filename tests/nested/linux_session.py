@@ -165,15 +165,19 @@ class Linux:
 		tap.equal(sorted(seen), sorted([(function, 2), ('cpu_startup_entry', 1), ('cpu_startup_entry', 2)]), 'stops')
 		gdb.cmd('delete')
 
-	def catch_in_user_mode(self, gdb, thread):
+	def catch(self, gdb, thread, condition, where):
+		"""Lets the machine run until that thread is found so in a stop."""
 		for _ in range(50):
 			gdb.cmd('thread %d' % thread)
-			if self.in_user_mode(gdb):
+			if condition():
 				return
 			gdb.resume('continue')
 			time.sleep(0.02)
 			interrupted(gdb)
-		tap.fail('CPU %d was never seen in user mode' % (thread - 1))
+		tap.fail('CPU %d was never seen %s' % (thread - 1, where))
+
+	def catch_in_user_mode(self, gdb, thread):
+		self.catch(gdb, thread, lambda: self.in_user_mode(gdb), 'in user mode')
 
 	def spinning(self, guest, cpu):
 		"""A program that never leaves user mode; addresses of its text and of its counter."""

@@ -16,6 +16,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
 
 import linux_common                     # noqa: E402
 import linux_kaslr                      # noqa: E402
+import linux_scripts                    # noqa: E402
 import tap                              # noqa: E402
 from linux_session import BOOT, Linux, alive, hit, interrupted    # noqa: E402
 
@@ -213,5 +214,6 @@ def _():
 	tap.contains(log, '1 ACPI AML tables successfully acquired', 'dmesg')
 
 
+linux_scripts.register(linux, running)
 linux_common.register(linux, running)
 tap.main()

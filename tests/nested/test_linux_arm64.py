@@ -16,6 +16,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
 
 import linux_common                     # noqa: E402
 import linux_kaslr                      # noqa: E402
+import linux_scripts                    # noqa: E402
 import tap                              # noqa: E402
 from linux_session import BOOT, Linux, alive, hit, interrupted          # noqa: E402
 
@@ -264,5 +265,6 @@ def _():
 	tap.check('crng init done' in log, 'the seed of the device tree is used')
 
 
+linux_scripts.register(linux, running)
 linux_common.register(linux, running)
 tap.main()
