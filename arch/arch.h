@@ -17,6 +17,8 @@
 struct vm;
 struct vcpu;
 struct mem_range;
+struct symbols;	   /* vmm/symbols.h */
+struct kaslr_hint; /* vmm/kaslr.h */
 
 extern const struct arch_desc arch_desc; /* all that the ISA can have */
 /* What this VM has of it: see arch/desc.h. After arch_vm_ready(), any thread; valid until arch_vm_free(). */
@@ -182,6 +184,29 @@ uint64_t arch_space(struct vcpu *vcpu, uint64_t va);
  * arch_translate() is allowed.
  */
 size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n);
+
+/* ---- a Linux kernel that has moved itself ---- */
+
+/* Main thread, before the first vCPU starts: what of the kernel's symbols this ISA needs for the following. */
+void arch_kaslr_symbols(struct vm *vm, const struct symbols *s);
+
+/* Own thread, not in KVM_RUN: where this vCPU's state says that a kernel may be. How many of max; 0: no idea. */
+size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max);
+
+/*
+ * As arch_translate(), by the kernel's own tables even while Linux runs a program under page-table isolation. Parked,
+ * or own thread after arch_kaslr_hints().
+ */
+int arch_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
+
+/*
+ * On: vm_kaslr_look() is to be called on a vCPU's thread in the kernel's first instructions after its move, until this
+ * is switched off. Main thread before the first vCPU starts; vCPU threads. -ENOTSUP, not logged: not on this host or
+ * ISA.
+ */
+int arch_kaslr_watch(struct vm *vm, bool on);
+
+/* ---- */
 
 /*
  * Do these fit the debug hardware? 0; -ENOSPC: no slot left; -EINVAL: a length/kind/alignment it cannot express;

@@ -43,6 +43,7 @@ struct reg_feature {
 struct arch_desc {
 	const char *name;     /* "x86_64": the ISA, as in build/<name>/ */
 	const char *gdb_arch; /* <architecture>: "i386:x86-64" */
+	uint16_t elf_machine; /* e_machine of its ELF files */
 	const struct reg_feature *features;
 	size_t nfeatures;
 	const struct reg_desc *regs;

@@ -209,6 +209,7 @@ static const struct gdb_command commands[] = {
 	{"qThreadExtraInfo", ARGS_AFTER_SEP, 0, gdb_cmd_thread_extra},
 	{"qAttached", ARGS_AFTER_SEP, NO_MACHINE, gdb_cmd_attached},
 	{"qSymbol", ARGS_ANY, NO_MACHINE, cmd_symbol},
+	{"qOffsets", ARGS_NONE, NO_MACHINE, gdb_cmd_offsets},
 	{"qXfer:features:read", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_xfer_features},
 	{"qXfer:threads:read", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_xfer_threads},
 	{"QPassSignals", ARGS_AFTER_SEP, NO_MACHINE | TEXT_ERRORS, gdb_cmd_pass_signals},

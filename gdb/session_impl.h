@@ -199,4 +199,9 @@ bool gdb_cmd_set_step_flags(struct gdb_session *s, struct gdb_cursor *args);
 
 bool gdb_cmd_monitor(struct gdb_session *s, struct gdb_cursor *args); /* qRcmd */
 
+/* ---- kaslr.c ---- */
+
+bool gdb_cmd_offsets(struct gdb_session *s, struct gdb_cursor *args);		      /* qOffsets */
+void gdb_monitor_kaslr(struct gdb_session *s, const char *args, struct gdb_buf *out); /* monitor kaslr */
+
 #endif

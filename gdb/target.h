@@ -101,6 +101,28 @@ struct gdb_phys_ops { /* guest physical memory: qqemu.PhyMemMode and `monitor xp
 	void *(*host)(void *t, uint64_t gpa); /* RAM in this process, NULL: not RAM. May be NULL */
 };
 
+enum gdb_slide_state {
+	GDB_SLIDE_NO_SYMBOLS, /* the machine was not told the kernel's symbols */
+	GDB_SLIDE_NOT_YET,
+	GDB_SLIDE_OTHER, /* another kernel runs than that of the symbols */
+	GDB_SLIDE_FOUND,
+};
+
+struct gdb_slide {
+	enum gdb_slide_state state;
+	uint64_t slide;	     /* how far the kernel lies above where its file links it, modulo 2^64 */
+	uint64_t first;	     /* where the file links its first segment */
+	bool percpu_at_zero; /* but not its .data..percpu, which is linked at address 0 */
+	const char *file, *banner;
+	char other[512]; /* GDB_SLIDE_OTHER: the banner of what runs */
+};
+
+struct gdb_slide_ops { /* a Linux kernel that moves itself: qOffsets and `monitor kaslr` */
+	int (*get)(void *t, struct gdb_slide *out);
+	/* Stop once it is found. -EALREADY: it is; -ENOENT: no symbols; -ENOTSUP. */
+	int (*stop)(void *t);
+};
+
 struct gdb_info_ops { /* for monitor commands; each returns false past the end */
 	bool (*breakpoint)(void *t, size_t i, char *buf, size_t len);
 	void (*fault)(void *t, char *buf, size_t len); /* why the VM cannot go on; "" if it can */
@@ -162,6 +184,7 @@ struct gdb_target {
 	const struct gdb_info_ops *info;
 	const struct gdb_life_ops *life;
 	const struct gdb_catch_ops *catches;
+	const struct gdb_slide_ops *slide;
 };
 
 #endif

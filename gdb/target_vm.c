@@ -245,6 +245,43 @@ static const struct gdb_info_ops info_ops = {
 	.chips = target_vm_chips,
 };
 
+/* ---- a kernel that moves itself ---- */
+
+static int op_slide_get(void *t, struct gdb_slide *out)
+{
+	static const enum gdb_slide_state states[] = {
+		[VM_SLIDE_NO_SYMBOLS] = GDB_SLIDE_NO_SYMBOLS,
+		[VM_SLIDE_NOT_YET] = GDB_SLIDE_NOT_YET,
+		[VM_SLIDE_OTHER] = GDB_SLIDE_OTHER,
+		[VM_SLIDE_FOUND] = GDB_SLIDE_FOUND,
+	};
+	struct vm_slide v;
+	int ret = vm_debug_slide(((struct target_vm *)t)->debug, &v);
+
+	if (ret < 0)
+		return ret;
+	*out = (struct gdb_slide){
+		.state = states[v.state],
+		.slide = v.slide,
+		.first = v.first,
+		.percpu_at_zero = v.percpu_at_zero,
+		.file = v.file,
+		.banner = v.banner,
+	};
+	snprintf(out->other, sizeof(out->other), "%s", v.other);
+	return 0;
+}
+
+static int op_slide_stop(void *t)
+{
+	return vm_debug_slide_stop(((struct target_vm *)t)->debug);
+}
+
+static const struct gdb_slide_ops slide_ops = {
+	.get = op_slide_get,
+	.stop = op_slide_stop,
+};
+
 /* ---- the service ---- */
 
 /*
@@ -326,6 +363,7 @@ static struct gdb_session *service_open(void *ctx)
 		.info = &info_ops,
 		.life = &life_ops,
 		.catches = &target_vm_catch_ops,
+		.slide = &slide_ops,
 	};
 	struct gdb_buf nothing = {0};
 	struct gdb_session *s;

@@ -16,6 +16,7 @@
 #	linux-amd64/modules/      the modules
 #	linux-amd64/release       the kernel's version; written last
 #	linux-arm64/              the same (vmlinuz is an Image; vmlinux has symbols)
+#	linux-scripts/            the kernel's own gdb scripts, and headers with their constants
 #	busybox-arm64             static busybox for arm64
 #	bochs/                    see setup-bochs.sh
 #
@@ -317,6 +318,43 @@ get_debug() {
 	env $index gdb-add-index "$4/vmlinux.debug" >/dev/null 2>&1 || true
 }
 
+# want_scripts ARCH: those of the kernel that is there, or is to be fetched; starts a job unless they are there
+want_scripts() {
+	[ ! -e "$cache/linux-scripts/release" ] || return 0
+	version=$(cat "$cache/linux-$1/release" 2>/dev/null)
+	if apt_open && [ -z "$version" ]; then
+		version=$(kernel_package "$1")
+		version=${version#linux-image-}
+	fi
+	version=$(echo "$version" | sed -n 's/^\([0-9]*\.[0-9]*\)[.-].*/\1/p')
+	if [ -z "$work" ] || [ -z "$version" ]; then
+		fail "missing: scripts/gdb of Debian's linux-source (no apt source of Debian here has it)"
+		return
+	fi
+	start get_scripts "linux-source-$version"
+}
+
+# get_scripts PACKAGE: a few files of a whole kernel's source
+get_scripts() {
+	new=$cache/linux-scripts.new.$$
+	say "fetching $1 (about 140 MB) for its gdb scripts into $cache/linux-scripts"
+	if ! deb=$(fetch "$1"); then
+		fetch_failed "$1"
+		return
+	fi
+	rm -rf "$new"
+	mkdir -p "$new" && dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$1.tar.xz" | xz -T0 -dc |
+		tar -x -C "$new" --strip-components=1 "$1/scripts/gdb" "$1/include/linux/fs.h" \
+			"$1/include/linux/mount.h" "$1/include/linux/of_fdt.h" "$1/include/linux/clk-provider.h"
+	if [ ! -e "$new/scripts/gdb/vmlinux-gdb.py" ]; then
+		fail "$1: no gdb scripts in it"
+		return
+	fi
+	rm -f "$deb"
+	echo "$1" >"$new/release"
+	rm -rf "$cache/linux-scripts" && mv "$new" "$cache/linux-scripts"
+}
+
 bochs() { sh "$here/setup-bochs.sh" "$cache" || failed=1; }
 
 get_busybox_arm64() {
@@ -358,6 +396,11 @@ if [ -z "$packages_only" ] && { wants_layer kvm || wants_layer nested ||
 	if wants_layer arm64; then
 		want_kernel arm64
 		get_busybox_arm64
+	fi
+	if wants_layer arm64; then
+		want_scripts arm64
+	elif [ "$host" = x86_64 ] && wants_layer nested; then
+		want_scripts amd64
 	fi
 	if wants_layer bochs && [ ! -e "$cache/bochs/release" ]; then
 		start bochs

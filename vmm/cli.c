@@ -16,6 +16,7 @@ enum {
 	OPT_CPUS,
 	OPT_BOOT,
 	OPT_KASLR,
+	OPT_SYMBOLS,
 	OPT_CPU_FEATURES,
 	OPT_SERIAL,
 	OPT_GDB,
@@ -33,6 +34,7 @@ static const struct option long_options[] = {
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"boot", required_argument, NULL, OPT_BOOT},
 	{"kaslr", no_argument, NULL, OPT_KASLR},
+	{"symbols", required_argument, NULL, OPT_SYMBOLS},
 	{"cpu-features", required_argument, NULL, OPT_CPU_FEATURES},
 	{"serial", required_argument, NULL, OPT_SERIAL},
 	{"gdb", required_argument, NULL, OPT_GDB},
@@ -57,6 +59,8 @@ static const char usage_text[] =
 	"      --cmdline TEXT       added to the kernel's command line (\"%s\")\n"
 	"      --kaslr              let the kernel choose its own address\n"
 	"                           (default: \"nokaslr\", so that symbols fit)\n"
+	"      --symbols FILE       the kernel's unstripped vmlinux: with it the address\n"
+	"                           is found (gdb: monitor kaslr)\n"
 	"\n"
 	"The machine:\n"
 	"  -m, --mem SIZE           guest RAM, in bytes or with K, M or G (default: 256M)\n"
@@ -290,6 +294,8 @@ static bool parse_option(struct options *opts, int option, const char *arg)
 	case OPT_KASLR:
 		opts->kaslr = true;
 		return true;
+	case OPT_SYMBOLS:
+		return parse_path(&opts->symbols, arg, "symbols");
 	case OPT_CPU_FEATURES:
 		opts->cpu_features = arg;
 		return true;
@@ -313,7 +319,11 @@ static bool parse_option(struct options *opts, int option, const char *arg)
 static bool check_together(struct options *opts)
 {
 	bool gdb_stdio = opts->gdb && !strcmp(opts->gdb, "stdio");
-	const char *needs_kernel = opts->initrd ? "--initrd" : opts->boot ? "--boot" : opts->kaslr ? "--kaslr" : NULL;
+	const char *needs_kernel = opts->initrd	   ? "--initrd"
+				   : opts->boot	   ? "--boot"
+				   : opts->kaslr   ? "--kaslr"
+				   : opts->symbols ? "--symbols"
+						   : NULL;
 
 	if (!opts->kernel && needs_kernel) {
 		log_error("%s is of no use without --kernel", needs_kernel);

@@ -23,7 +23,8 @@ struct options {
 	const char *gdb;	  /* path | tcp:[HOST:]PORT | stdio | chardev:PATH, or NULL */
 	uint64_t mem_size;	  /* bytes */
 	int ncpus;
-	bool gdb_attach; /* do not wait for the debugger */
+	bool gdb_attach;     /* do not wait for the debugger */
+	const char *symbols; /* the kernel's vmlinux, or NULL */
 	bool kaslr;
 	bool probe_host;
 	bool verbose;

@@ -151,6 +151,23 @@ struct vm_break {
 
 #define VM_SPACE_SHARED	  (~0ull)
 #define VM_SPACE_PHYSICAL (~1ull)
+/* How far the kernel of --symbols lies above where that file links it (KASLR). */
+enum vm_slide_state {
+	VM_SLIDE_NO_SYMBOLS, /* there is nothing to compare the guest with */
+	VM_SLIDE_NOT_YET,    /* no CPU has it mapped, as far as can be seen */
+	VM_SLIDE_OTHER,	     /* what is mapped is another kernel: see its banner */
+	VM_SLIDE_FOUND,
+};
+
+struct vm_slide {
+	enum vm_slide_state state;
+	uint64_t slide;	     /* modulo 2^64 */
+	uint64_t first;	     /* where the file links its first segment */
+	bool percpu_at_zero; /* its .data..percpu is linked at 0 and does not move */
+	const char *file;    /* lives as long as the machine, as does: */
+	const char *banner;  /* of the file */
+	char other[512];     /* VM_SLIDE_OTHER: the guest's */
+};
 
 /* The machine under vm_debug. ctx is passed back. Functions return 0 or -errno. */
 struct vm_debug_machine {
@@ -184,6 +201,11 @@ struct vm_debug_machine {
 	/* Parked: the vCPU's own page tables; -EFAULT not mapped. */
 	int (*translate)(void *ctx, int cpu, uint64_t va, struct mapping *out);
 	/*
+	 * As translate(), by the tables of the guest's kernel, where the vCPU runs a program whose own tables leave it
+	 * out (page-table isolation). May be NULL.
+	 */
+	int (*kernel_translate)(void *ctx, int cpu, uint64_t va, struct mapping *out);
+	/*
 	 * Own thread, running, the last exit handled: make translate() and space() true for now. 0 or -errno. May be
 	 * NULL: they are.
 	 */
@@ -206,6 +228,10 @@ struct vm_debug_machine {
 	int (*ram_range)(void *ctx, size_t i, uint64_t *gpa, uint64_t *len);
 	/* Bytes of code were changed behind the guest's back. May be NULL. */
 	void (*code_written)(void *ctx, void *host, size_t len);
+
+	/* Where a Linux kernel has moved itself; the stop, see vm_debug_slide_stop(). May be NULL. */
+	void (*slide)(void *ctx, struct vm_slide *out);
+	int (*slide_stop)(void *ctx);
 
 	/*
 	 * Write-protection of guest RAM, for write watchpoints that the debug hardware cannot hold. All vCPUs parked.
@@ -327,8 +353,9 @@ int vm_debug_reg_write(struct vm_debug *d, int cpu, unsigned regno, const void *
 int vm_debug_pc(struct vm_debug *d, int cpu, uint64_t *pc);
 
 /*
- * Guest virtual memory as that vCPU sees it (its own tables, then the image's layout). Returns bytes done from the
- * start, which is short where the next page is unmapped or not RAM; -EFAULT when not even one byte is; -EBUSY.
+ * Guest virtual memory as that vCPU sees it (its own tables, then its kernel's, then the image's layout). Returns bytes
+ * done from the start, which is short where the next page is unmapped or not RAM; -EFAULT when not even one byte is;
+ * -EBUSY.
  */
 ssize_t vm_debug_mem_read(struct vm_debug *d, int cpu, uint64_t va, void *buf, size_t len);
 ssize_t vm_debug_mem_write(struct vm_debug *d, int cpu, uint64_t va, const void *buf, size_t len);
@@ -376,6 +403,14 @@ int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t 
 /* The i-th breakpoint, by address, for listings; how: "planted", "hardware", "write-protected" or "pending". -ENOENT
  * past the end. */
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how);
+
+/* Stopped only (-EBUSY). Looks through the guest's memory (some ms) while the state is not VM_SLIDE_FOUND. */
+int vm_debug_slide(struct vm_debug *d, struct vm_slide *out);
+/*
+ * Once the slide is found, the machine is to stop (as by vm_debug_pause()), before the kernel gets anywhere. -EALREADY:
+ * it is; -ENOENT: no symbols; -ENOTSUP: this host cannot tell so early.
+ */
+int vm_debug_slide_stop(struct vm_debug *d);
 
 void vm_debug_state_text(struct vm_debug *d, int cpu, char *buf, size_t len);
 void vm_debug_fault_text(struct vm_debug *d, char *buf, size_t len); /* of the last VM_STOP_FAULT */

@@ -14,6 +14,9 @@ int debug_resolve(struct vm_debug *d, int cpu, uint64_t va, bool use_layout, str
 	/* Tables that lead to RAM win; device memory and holes are as good as unmapped for a debugger. */
 	if (ret == 0 && d->m.ram(d->m.ctx, out->gpa, &len))
 		return 0;
+	if (d->m.kernel_translate && d->m.kernel_translate(d->m.ctx, cpu, va, out) == 0 &&
+		d->m.ram(d->m.ctx, out->gpa, &len))
+		return 0;
 	if (use_layout && d->m.layout && d->m.layout(d->m.ctx, va, out) == 0 && d->m.ram(d->m.ctx, out->gpa, &len))
 		return 0;
 	return -EFAULT;

@@ -23,7 +23,8 @@
 
 struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
-struct console; /* vmm/console.h: the host side of the serial port */
+struct console;	 /* vmm/console.h: the host side of the serial port */
+struct vm_kaslr; /* vmm/vm_kaslr.h: where the kernel has moved itself */
 
 /* An end or a reset that the guest has asked for, put off until the debugger has seen why. */
 struct held_power {
@@ -84,6 +85,7 @@ struct vm {
 	struct vm_debug *debug;
 	struct console *console;
 	struct image_layout layout; /* where the kernel's headers put virtual addresses */
+	struct vm_kaslr *kaslr;	    /* NULL: no --symbols; has a lock of its own */
 	struct power power;	    /* handed to devices: off, reset, panic, debug exit */
 	struct own_desc desc;	    /* its registers, for the debugger; the same in every life */
 	struct arch_vm *arch;

@@ -19,6 +19,7 @@
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/vm_kaslr.h"
 
 #define KICK_SIGNAL SIGUSR1
 
@@ -315,6 +316,7 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 static void vcpu_io_exit(struct vcpu *vcpu)
 {
 	vcpu_access(vcpu);
+	vm_kaslr_look(vcpu);
 	if ((vcpu->stepping || vcpu->ram.news != RAM_NONE) && !vcpu->panicked && !vcpu->power.held)
 		vcpu_io_stepped(vcpu);
 }

@@ -14,6 +14,7 @@
 #include "vmm/console.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/vm_kaslr.h"
 
 /* ---- ways to end, and other calls from below ---- */
 
@@ -226,6 +227,8 @@ static int vm_build(struct vm *vm)
 		status = STATUS_HOST;
 	if (!status && arch_load(vm))
 		status = STATUS_IMAGE;
+	if (!status && vm_kaslr_open(vm))
+		status = STATUS_IMAGE;
 	if (!status)
 		status = vm_create_vcpus(vm);
 	return status;
@@ -288,6 +291,7 @@ void vm_destroy(struct vm *vm)
 	vm_debug_free(vm->debug);
 	vm->debug = NULL;
 	own_desc_free(&vm->desc);
+	vm_kaslr_close(vm);
 	vm_take_apart(vm);
 	vm_close_old(vm);
 	memory_free(&vm->mem);

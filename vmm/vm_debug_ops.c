@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/vm_kaslr.h"
 
 /* Image headers know no pages, but the tables may map any page otherwise: translated again at least this often. */
 #define LAYOUT_STEP 4096
@@ -30,6 +31,7 @@ static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)
 	int finish = vcpu_finish_io(vcpu, late);
 	int fetch = arch_regs_fetch(vcpu);
 
+	vm_kaslr_look(vcpu);
 	arch_time_stop(vcpu);
 	return finish < 0 ? finish : fetch;
 }
@@ -81,6 +83,11 @@ static uint64_t ops_space(void *ctx, int cpu, uint64_t va)
 static size_t ops_patch_site(void *ctx, int cpu, const uint8_t *bytes, size_t n)
 {
 	return arch_patch_site(vcpu_of(ctx, cpu), bytes, n);
+}
+
+static int ops_kernel_translate(void *ctx, int cpu, uint64_t va, struct mapping *out)
+{
+	return vm_kaslr_kernel_translate(vcpu_of(ctx, cpu), va, out);
 }
 
 static int ops_layout(void *ctx, uint64_t va, struct mapping *out)
@@ -135,6 +142,16 @@ static int ops_protect(void *ctx, const uint64_t *pages, size_t n, bool lifted)
 static const char *ops_page_busy(void *ctx, int cpu, const uint64_t *pages, size_t n)
 {
 	return arch_page_busy(vcpu_of(ctx, cpu), pages, n, memslots_page());
+}
+
+static void ops_slide(void *ctx, struct vm_slide *out)
+{
+	vm_kaslr_get(ctx, out);
+}
+
+static int ops_slide_stop(void *ctx)
+{
+	return vm_kaslr_stop(ctx);
 }
 
 static int ops_slots_check(void *ctx, const struct hw_slots *slots)
@@ -262,6 +279,7 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.translate_ready = ops_translate_ready,
 		.space = ops_space,
 		.patch_site = ops_patch_site,
+		.kernel_translate = ops_kernel_translate,
 		.layout = ops_layout,
 		.ram = ops_ram,
 		.ram_range = ops_ram_range,
@@ -269,6 +287,8 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.page_size = memslots_page(),
 		.protect = ops_protect,
 		.page_busy = ops_page_busy,
+		.slide = ops_slide,
+		.slide_stop = ops_slide_stop,
 		.slots_check = ops_slots_check,
 		.swbreak = ops_swbreak,
 		.state_text = ops_state_text,

@@ -42,9 +42,12 @@ enum reg_where {
 	R("pc", "code_ptr", "general", 8, CORE, IN_PC, CORE_PC, true) \
 	R("cpsr", "cpsr_flags", "general", 4, CORE, IN_PSTATE, CORE_PSTATE, true)
 
-/* Fetched with the general ones, but gdb's core feature has no place for them. */
+/*
+ * Fetched with the general ones, but gdb's core feature has no place for them. SP_EL0 is a number: in the kernel it is
+ * the current task, and Linux's gdb scripts shift it.
+ */
 #define ARM64_REGS_KEPT(R) \
-	R("SP_EL0", "data_ptr", "system", 8, SYSTEM, IN_CORE, CORE_SP_EL0, true) \
+	R("SP_EL0", "int64", "system", 8, SYSTEM, IN_CORE, CORE_SP_EL0, true) \
 	R("SP_EL1", "data_ptr", "system", 8, SYSTEM, IN_CORE, CORE_SP_EL1, true)
 
 #define ARM64_REGS_DEFERRED(R) \

@@ -1,5 +1,6 @@
 #include "arch/arch.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -55,6 +56,7 @@ static const uint8_t brk0[] = {0x00, 0x00, 0x20, 0xd4}; /* BRK #0 */
 const struct arch_desc arch_desc = {
 	.name = "arm64",
 	.gdb_arch = "aarch64",
+	.elf_machine = EM_AARCH64,
 	.features = arm64_reg_features,
 	.nfeatures = FEATURES,
 	.regs = descs,

@@ -30,6 +30,14 @@ struct board;
 /* What a saved frame of an interrupt says of RF; see debug_letin.c. */
 enum x86_frames { X86_FRAMES_UNKNOWN, X86_FRAMES_PLAIN, X86_FRAMES_WITH_RF };
 
+/* The MSRs whose accesses KVM leaves to us. catch.c's, under its lock. */
+#define X86_MSRS_CAUGHT (KVM_MSR_FILTER_MAX_RANGES - 1)
+struct x86_msr_filter {
+	uint32_t caught[X86_MSRS_CAUGHT];
+	size_t ncaught;
+	uint32_t watched; /* its writes; 0: none */
+};
+
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
 	struct board *board;	 /* board.c's own: the devices */
@@ -43,6 +51,7 @@ struct arch_vm {
 	unsigned phys_bits;
 	uint64_t sync_regs; /* sets that KVM_RUN hands over (KVM_SYNC_X86_*) */
 	bool block_irq;	    /* KVM_GUESTDBG_BLOCKIRQ is there */
+	struct x86_msr_filter msr_filter;
 	_Atomic(enum x86_frames) irq_frames;
 };
 
@@ -189,6 +198,8 @@ bool x86_let_in_ended(struct vcpu *vcpu, uint64_t dr6, uint64_t pc);
 bool x86_let_in_hit(const struct arch_vcpu *a, uint64_t dr6, uint64_t pc);
 void x86_let_in_goes_on(struct vcpu *vcpu);
 void x86_let_in_parks(struct vcpu *vcpu); /* memory and registers become the guest's own */
+/* catch.c: KVM is to leave writes of this MSR to us, besides what is caught; 0: none. -ENOTSUP: it cannot. */
+int x86_msr_watch(struct vm *vm, uint32_t msr);
 
 /* board.c. NULL-safe; main thread, the vCPUs have ended. */
 void board_free(struct vm *vm);

@@ -116,7 +116,7 @@ enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)
 		if (vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 			return emulation_failed(vcpu);
 		return vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV ? ARCH_EXIT_WRITE
-										       : ARCH_EXIT_UNKNOWN;
+										      : ARCH_EXIT_UNKNOWN;
 	default:
 		return ARCH_EXIT_UNKNOWN;
 	}

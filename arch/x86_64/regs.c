@@ -1,5 +1,6 @@
 #include "arch/arch.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -49,6 +50,7 @@ static const uint8_t int3[] = {0xcc};
 const struct arch_desc arch_desc = {
 	.name = "x86_64",
 	.gdb_arch = "i386:x86-64",
+	.elf_machine = EM_X86_64,
 	.features = x86_reg_features,
 	.nfeatures = FEATURES,
 	.regs = descs,

@@ -19,6 +19,7 @@ import tap
 import vm
 from gdbclient import Gdb
 from isa import ISAS
+from vmlinux import has_symbols, with_symbols
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CPUS = 2
@@ -36,6 +37,7 @@ class Linux:
 	expected = None         # a pattern: lines like TROUBLE that are not about us
 	entry_frame = None      # the end of start_kernel's backtrace
 	not_started = None      # in the thread list, of a CPU that nobody has started
+	isolation = ''          # for the kernel's command line: page tables of programs leave the kernel out
 	syscall_prefix = None   # of a system call's function
 	idle_frames = set()     # one of them ends a whole backtrace
 	steps = 400             # through system calls under a running timer
@@ -55,11 +57,22 @@ class Linux:
 			blob = os.path.join(temp, 'blob')
 			with open(blob, 'wb') as f:
 				f.write(BLOB)
-			n = nests.Nest(self.isa, guest_modules=self.modules,
+			n = nests.Nest(self.isa, guest_modules=self.modules, vmlinux=self._vmlinux(temp),
 				       guest_files=[('/bin/inside', program), ('/blob', blob)])
 		tap.cleanup(n.close)
 		tap.diag('the outer machine was up after %.1f s' % n.outer.boot_seconds)
 		return n
+
+	def _vmlinux(self, folder):
+		"""One with symbols, which the ELF file out of a bzImage lacks."""
+		with open(self.isa.kernel.vmlinux, 'rb') as f:
+			data = f.read()
+		if not has_symbols(data):
+			data = with_symbols(data, self.isa.kernel.symbols)
+		path = os.path.join(folder, 'vmlinux')
+		with open(path, 'wb') as f:
+			f.write(data)
+		return path
 
 	def boot(self, what, options='', cmdline='quiet'):
 		outer = self.nest().outer
@@ -152,15 +165,19 @@ class Linux:
 		tap.equal(sorted(seen), sorted([(function, 2), ('cpu_startup_entry', 1), ('cpu_startup_entry', 2)]), 'stops')
 		gdb.cmd('delete')
 
-	def catch_in_user_mode(self, gdb, thread):
+	def catch(self, gdb, thread, condition, where):
+		"""Lets the machine run until that thread is found so in a stop."""
 		for _ in range(50):
 			gdb.cmd('thread %d' % thread)
-			if self.in_user_mode(gdb):
+			if condition():
 				return
 			gdb.resume('continue')
 			time.sleep(0.02)
 			interrupted(gdb)
-		tap.fail('CPU %d was never seen in user mode' % (thread - 1))
+		tap.fail('CPU %d was never seen %s' % (thread - 1, where))
+
+	def catch_in_user_mode(self, gdb, thread):
+		self.catch(gdb, thread, lambda: self.in_user_mode(gdb), 'in user mode')
 
 	def spinning(self, guest, cpu):
 		"""A program that never leaves user mode; addresses of its text and of its counter."""

@@ -166,10 +166,10 @@ class Guest:
 
 class Nest:
 	"""The outer machine with minivmm, Debian's kernel (/vmlinux, /vmlinuz) and its initrd (/inner) inside.
-	files: more [(path inside, path outside)]."""
+	files: more [(path inside, path outside)]. vmlinux: another file for /vmlinux."""
 
 	def __init__(self, isa, files=(), lines=('con0', 'gdb0'), memory='2G',
-		     guest_files=(), guest_modules=(), cpus=2):
+		     guest_files=(), guest_modules=(), cpus=2, vmlinux=None):
 		self.isa = isa
 		self.kernel = isa.kernel
 		self.guests = []
@@ -180,7 +180,7 @@ class Nest:
 			image = os.path.join(temp, 'outer')
 			initramfs.outer_initramfs(
 				image, self.kernel.modules, isa.modules,
-				[('/bin/minivmm', isa.minivmm), ('/vmlinux', self.kernel.vmlinux),
+				[('/bin/minivmm', isa.minivmm), ('/vmlinux', vmlinux or self.kernel.vmlinux),
 				 ('/vmlinuz', self.kernel.image), ('/inner', inner), *files],
 				busybox=isa.busybox)
 			self.outer = Outer(self.kernel, image, isa.name, lines=lines, memory=memory, cpus=cpus)

@@ -15,6 +15,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
 
 import linux_common                     # noqa: E402
+import linux_kaslr                      # noqa: E402
+import linux_scripts                    # noqa: E402
 import tap                              # noqa: E402
 from linux_session import BOOT, Linux, alive, hit, interrupted          # noqa: E402
 
@@ -28,6 +30,7 @@ class Arm64(Linux):
 			      r'DMI not present or invalid|TLB invalidation policy|/proc/kcore')
 	entry_frame = '__primary_switched'
 	not_started = 'powered off'
+	isolation = 'kpti=on'
 	syscall_prefix = '__arm64_sys_'
 	syscall_entries = ('el0_svc', 'el0t_64_sync_handler', 'el0t_64_sync')
 	idle_frames = {'__primary_switched', '__secondary_switched', 'ret_from_fork', 'el0t_64_sync'}
@@ -232,6 +235,11 @@ def _():
 	guest.close()
 
 
+# ---- the Image, which moves itself ----
+
+linux_kaslr.register(linux)
+
+
 # ---- the Image, attached to later ----
 
 @tap.fixture
@@ -257,5 +265,6 @@ def _():
 	tap.check('crng init done' in log, 'the seed of the device tree is used')
 
 
+linux_scripts.register(linux, running)
 linux_common.register(linux, running)
 tap.main()

@@ -196,6 +196,33 @@ def read_map(path):
 	return found
 
 
+def has_symbols(elf):
+	"""Has this ELF file (bytes) a symbol table?"""
+	at, = struct.unpack_from('<Q', elf, 40)                         # e_shoff
+	size, count = struct.unpack_from('<HH', elf, 58)                # e_shentsize, e_shnum
+	return any(struct.unpack_from('<I', elf, at + i * size + 4)[0] == 2 for i in range(count))
+
+
+def with_symbols(vmlinux, symbols):
+	"""The bytes of an ELF file without symbols (bytes), with these {name: address} as its symbol table."""
+	names, table = b'\0', struct.pack('<24x')
+	for name, address in symbols.items():
+		# st_name, st_info (global), st_other, st_shndx (SHN_ABS), st_value, st_size
+		table += struct.pack('<IBBHQQ', len(names), 1 << 4, 0, 0xfff1, address, 0)
+		names += name.encode() + b'\0'
+	data = bytearray(vmlinux) + b'\0' * (-len(vmlinux) % 8)
+	table_at, names_at = len(data), len(data) + len(table)
+	data += table + names + b'\0' * (-len(names) % 8)
+	struct.pack_into('<Q', data, 40, len(data))                     # e_shoff
+	struct.pack_into('<HHH', data, 58, 64, 3, 2)                    # e_shentsize, e_shnum, e_shstrndx
+	# sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info, sh_addralign, sh_entsize
+	section = struct.Struct('<IIQQQQIIQQ')
+	data += section.pack(*[0] * 10)
+	data += section.pack(0, 2, 0, 0, table_at, len(table), 2, 1, 8, 24)
+	data += section.pack(0, 3, 0, 0, names_at, len(names), 0, 0, 1, 0)
+	return bytes(data)
+
+
 class Kernel:
 	"""What tests/setup.sh keeps of a kernel package: paths and symbols.
 	debug is None where the debug package's vmlinux is not there."""

@@ -79,6 +79,8 @@ struct fake {
 	const char *fault;
 	int restarts, restart_result, keeps, attaches;
 	const char *program;
+	struct gdb_slide slide;
+	int slide_stop_result;
 };
 
 static int fake_ncpus(void *t)
@@ -281,6 +283,17 @@ static const char *fake_program(void *t)
 	return ((struct fake *)t)->program;
 }
 
+static int fake_slide_get(void *t, struct gdb_slide *out)
+{
+	*out = ((struct fake *)t)->slide;
+	return 0;
+}
+
+static int fake_slide_stop(void *t)
+{
+	return ((struct fake *)t)->slide_stop_result;
+}
+
 static const struct gdb_base_ops fake_base_ops = {
 	.ncpus = fake_ncpus,
 	.cpu_name = fake_cpu_name,
@@ -297,6 +310,7 @@ static const struct gdb_base_ops fake_base_ops = {
 static const struct gdb_break_ops fake_break_ops = {.insert = fake_break_insert, .remove = fake_break_remove};
 static const struct gdb_phys_ops fake_phys_ops = {
 	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate, .ram = fake_ram};
+static const struct gdb_slide_ops fake_slide_ops = {.get = fake_slide_get, .stop = fake_slide_stop};
 static const struct gdb_info_ops fake_info_ops = {.breakpoint = fake_breakpoint, .fault = fake_fault};
 
 static const struct gdb_life_ops fake_life_ops = {
@@ -321,6 +335,7 @@ static inline struct gdb_target fake_target(struct fake *f)
 		.phys = &fake_phys_ops,
 		.info = &fake_info_ops,
 		.life = &fake_life_ops,
+		.slide = &fake_slide_ops,
 	};
 }
 

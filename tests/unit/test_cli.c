@@ -136,6 +136,8 @@ static void test_values(void)
 			"--gdb-attach, -m, and a value after =");
 	if (taken("--mem 1M --mem 2M"))
 		tap_is_u64(opts.mem_size, 2ULL << 20, "the last one counts");
+	if (taken("--kernel k --symbols vmlinux"))
+		tap_is_str(opts.symbols, "vmlinux", "--symbols");
 	taken("--probe-host");
 	taken("--gdb tcp:1");
 	taken("--gdb tcp:[::1]:65535");
@@ -194,6 +196,7 @@ static void test_bad_together(void)
 {
 	refused("--initrd i", "--initrd is of no use without --kernel");
 	refused("--kaslr", "--kaslr is of no use without --kernel");
+	refused("--symbols s", "--symbols is of no use without --kernel");
 	refused("--gdb-attach", "without --gdb");
 	refused("--gdb stdio --serial stdio", "cannot share");
 }
@@ -202,8 +205,8 @@ static void test_texts(void)
 {
 	tap_ok(parse("--help") == CLI_DONE && !*err.text && strstr(out.text, "--kernel"), "--help prints the help");
 	for (const char *const *o = (const char *const[]){"--initrd", "--cmdline", "--mem", "--cpus", "--boot",
-		     "--kaslr", "--cpu-features", "--serial", "--gdb ", "--gdb-attach", "--probe-host", "--verbose",
-		     "--version", NULL};
+		     "--kaslr", "--symbols", "--cpu-features", "--serial", "--gdb ", "--gdb-attach", "--probe-host",
+		     "--verbose", "--version", NULL};
 		*o; o++)
 		tap_ok(strstr(out.text, *o) != NULL, "--help knows %s", *o);
 	tap_ok(strstr(out.text, "   16  ended by its user") != NULL, "--help ends with the exit statuses");

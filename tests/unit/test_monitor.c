@@ -48,8 +48,56 @@ static void test_monitor(void)
 	driver_end();
 }
 
+static const char *slide_of(struct gdb_slide slide)
+{
+	d.fake.slide = slide;
+	return monitor("kaslr");
+}
+
+static void test_kaslr(void)
+{
+	struct gdb_slide found = {.state = GDB_SLIDE_FOUND,
+		.slide = 0x1a200000,
+		.first = 0xffffffff81000000,
+		.file = "vmlinux",
+		.banner = "Linux version 6\n"};
+	struct gdb_slide other = found;
+
+	driver_start(GDB_OLD);
+	tap_is_str(ask("qOffsets"), "", "without symbols gdb is told nothing");
+	tap_ok(strstr(slide_of((struct gdb_slide){.state = GDB_SLIDE_NO_SYMBOLS}), "--symbols"), "no symbols");
+	tap_ok(strstr(slide_of((struct gdb_slide){.state = GDB_SLIDE_NOT_YET}), "not known yet"), "not yet");
+	tap_is_str(ask("qOffsets"), "", "gdb is told nothing then");
+	tap_is_str(slide_of(found),
+		"the kernel runs 0x1a200000 above where vmlinux links it; in gdb:\nsymbol-file vmlinux -o 0x1a200000\n",
+		"found");
+	tap_is_str(ask("qOffsets"), "TextSeg=ffffffff9b200000", "and gdb is told");
+	found.percpu_at_zero = true;
+	tap_ok(strstr(slide_of(found), "symbol-file\nadd-symbol-file vmlinux -o 0x1a200000 -s .data..percpu 0\n"),
+		"per-CPU data stay at 0");
+	found.slide = 0;
+	tap_ok(strstr(slide_of(found), "fit as they are"), "not moved");
+	tap_is_str(ask("qOffsets"), "", "nothing to tell gdb");
+	other.state = GDB_SLIDE_OTHER;
+	strcpy(other.other, "Linux version 5");
+	tap_is_str(slide_of(other),
+		"another kernel runs than that of vmlinux\nfile:  Linux version 6\nguest: Linux version 5\n",
+		"another");
+	tap_is_str(ask("qOffsets"), "", "gdb is told nothing of it");
+	tap_ok(strstr(monitor("kaslr stop"), "continue"), "stop");
+	d.fake.slide_stop_result = -EALREADY;
+	tap_ok(strstr(monitor("kaslr stop"), "already"), "stop, too late");
+	d.fake.slide_stop_result = -ENOENT;
+	tap_ok(strstr(monitor("kaslr stop"), "--symbols"), "stop, without symbols");
+	d.fake.slide_stop_result = -ENOTSUP;
+	tap_ok(strstr(monitor("kaslr stop"), "not on this host"), "stop, where that cannot be");
+	tap_ok(strstr(monitor("kaslr now"), "usage"), "something else");
+	driver_end();
+}
+
 int main(void)
 {
+	test_kaslr();
 	test_monitor();
 	return tap_done();
 }
