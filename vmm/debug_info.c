@@ -28,9 +28,10 @@ int vm_debug_next_mapping(struct vm_debug *d, int cpu, uint64_t *va, unsigned *b
 
 void *vm_debug_host_address(struct vm_debug *d, uint64_t gpa)
 {
-	uint64_t len;
+	uint64_t len = 0;
+	void *host = d->m.ram(d->m.ctx, gpa, &len);
 
-	return d->m.ram(d->m.ctx, gpa, &len);
+	return host;
 }
 
 bool vm_debug_region(struct vm_debug *d, size_t i, struct region *out)
