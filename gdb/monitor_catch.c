@@ -32,12 +32,13 @@ static void usage(struct gdb_buf *out)
 static void put_catch(const struct gdb_catch *c, struct gdb_buf *out)
 {
 	const struct event *e = &events[c->kind];
+	unsigned long long last = c->addr + (c->len - 1);
 
 	gdb_buf_printf(out, "%u: %s", c->id, e->name);
 	if (e->args[0])
 		gdb_buf_printf(out, " 0x%llx", (unsigned long long)c->addr);
 	if (c->len > 1)
-		gdb_buf_printf(out, " to 0x%llx", (unsigned long long)(c->addr + (c->len - 1)));
+		gdb_buf_printf(out, " to 0x%llx", last);
 	gdb_buf_printf(out, " stops the machine%s\n", e->note);
 }
 

@@ -223,6 +223,7 @@ static void put_space(const struct region *r, size_t n, bool ports, struct gdb_b
 	/* In the order of their addresses: the least that comes after the last one. */
 	for (size_t k = 0; k < n; k++) {
 		const struct region *next = NULL;
+		unsigned long long end;
 
 		for (size_t i = 0; i < n; i++) {
 			if (r[i].ports == ports && (!last || r[i].base > last->base) &&
@@ -231,10 +232,11 @@ static void put_space(const struct region *r, size_t n, bool ports, struct gdb_b
 		}
 		if (!next)
 			break;
+		end = next->base + (next->len - 1);
 		if (!last)
 			gdb_buf_printf(out, "address-space: %s\n", ports ? "I/O" : "memory");
-		gdb_buf_printf(out, "  %0*llx-%0*llx (%s): %s\n", digits, (unsigned long long)next->base, digits,
-			(unsigned long long)(next->base + (next->len - 1)), kinds[next->kind], next->name);
+		gdb_buf_printf(out, "  %0*llx-%0*llx (%s): %s\n", digits, (unsigned long long)next->base, digits, end,
+			kinds[next->kind], next->name);
 		last = next;
 	}
 }

@@ -338,8 +338,6 @@ static void vcpu_other_exit(struct vcpu *vcpu)
 {
 	switch (arch_vcpu_exit(vcpu)) {
 	case ARCH_EXIT_HANDLED:
-		if (vcpu->io_pending && vcpu->stepping)
-			vcpu_io_stepped(vcpu);
 		break;
 	case ARCH_EXIT_SWBREAK:
 		vcpu_swbreak(vcpu);

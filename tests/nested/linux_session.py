@@ -19,6 +19,7 @@ import tap
 import vm
 from gdbclient import Gdb
 from isa import ISAS
+from scene_monitor import mapped, mappings
 from vmlinux import has_symbols, with_symbols
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -185,10 +186,23 @@ class Linux:
 		match = guest.expect(rb'text=0x(\w+) turns=0x(\w+)\s', BOOT)
 		return int(match.group(1), 16), int(match.group(2), 16)
 
+	@staticmethod
+	def mappings_are_seen(gdb, text):
+		"""A program's and a kernel's at once, each page of them in its place."""
+		began = time.monotonic()
+		ranges = mappings(gdb.cmd('monitor info mem'))
+		tap.diag('info mem: %d lines in %.2f s' % (len(ranges), time.monotonic() - began))
+		tap.equal([r[2][:3] for r in mapped(ranges, text)], ['urw'], "the program's page")
+		tap.check(ranges[-1][0] >> 63, "the kernel's are there")
+		for start, end, _ in random.Random(1).sample(ranges, min(len(ranges), 10)):
+			tap.contains(gdb.cmd('monitor gva2gpa %#x' % start), 'gpa: ', 'the first page of a range')
+			tap.contains(gdb.cmd('monitor gva2gpa %#x' % (end - 1)), 'gpa: ', 'the last one')
+
 	def user_memory_is_seen(self, gdb, text, turns):
 		"""In user mode of a program that spins: reads, steps, writes."""
 		tap.contains(gdb.cmd('x/s %#x' % text), 'the words that a debugger finds', 'user memory')
 		tap.contains(gdb.cmd('monitor gva2gpa %#x' % text), 'user, writable', 'its page')
+		self.mappings_are_seen(gdb, text)
 		tap.contains(gdb.cmd('p linux_banner'), 'Linux version 6', 'kernel data')
 		tap.contains(gdb.cmd('disassemble schedule,+16'), 'schedule', 'kernel text')
 		for bad in ('0x10', '0x8000000000000000', '0xffffc8ffff000000'):
