@@ -247,9 +247,11 @@ static int choose_service(struct vm_debug *d, int cpu, struct break_entry *e, co
 	bool place;
 
 	if (e->spec.type != VM_BREAK_SW) {
-		int ret = serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+		int ret;
 
-		return ret && !is_exec(e) ? watch_choose(d, cpu, e, ret, why) : ret;
+		e->watch_cpu = cpu;
+		ret = serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+		return ret && !is_exec(e) ? watch_choose(d, e, ret, why) : ret;
 	}
 	place = find_place(d, cpu, e, true);
 	if (place && d->m.swbreak(d->m.ctx, cpu) == VM_SWBREAK_PLANT) {
