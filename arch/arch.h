@@ -103,6 +103,9 @@ bool arch_write_whole(struct vcpu *vcpu);
 int arch_write_pc(struct vcpu *vcpu, uint64_t *pc);
 int arch_write_undo(struct vcpu *vcpu, uint64_t pc);
 
+/* RAM is, or is no longer, write-protected: make KVM exit for what it does not decode. All vCPUs parked, any thread. */
+void arch_protected(struct vm *vm, bool on);
+
 /*
  * Own thread, parked: why writes to one of these pages (of `page` bytes, sorted) cannot be caught by protecting them,
  * as this vCPU stands: what it walks, pushes to and KVM writes by itself. NULL: they can.

@@ -436,9 +436,9 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 
 /*
  * The guest writes, or (arch_desc.watch_before) is about to write, these bytes of RAM, whose page is write-protected.
- * Is that news? Then *va is the first of them that is watched, for a VM_STOP_WATCH.
+ * Is that news? Then *stop is a VM_STOP_WATCH but for its pc; addr is the first of them that is watched.
  */
-bool vm_debug_watched(struct vm_debug *d, int cpu, uint64_t gpa, uint64_t len, uint64_t *va);
+bool vm_debug_watched(struct vm_debug *d, int cpu, uint64_t gpa, uint64_t len, struct vm_stop *stop);
 
 /*
  * The instruction at pc did not get through and may be a write to a write-protected page: it, and up to steps - 1 that

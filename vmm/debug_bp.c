@@ -209,9 +209,11 @@ static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *
 static int choose_service(struct vm_debug *d, int cpu, struct break_entry *e, const char **why)
 {
 	if (e->spec.type != VM_BREAK_SW) {
-		int ret = serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+		int ret;
 
-		return ret && !break_is_exec(e) ? watch_choose(d, cpu, e, ret, why) : ret;
+		e->watch_cpu = cpu;
+		ret = serve_by_slot(d, e, "all hardware breakpoint slots are in use", why);
+		return ret && !break_is_exec(e) ? watch_choose(d, e, ret, why) : ret;
 	}
 	break_find_place(d, cpu, e);
 	if (d->m.swbreak(d->m.ctx, cpu) == VM_SWBREAK_PLANT) {

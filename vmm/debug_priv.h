@@ -101,13 +101,15 @@ struct break_entry {
 	uint64_t space;		  /* vm_debug_machine.space */
 	uint64_t gpa;
 	uint8_t *host;
-	int watch_cpu; /* write-protected: whose tables say where */
+	int watch_cpu;	  /* a watchpoint: whose tables say where it leads */
 };
 
 /* Watched bytes that are contiguous in both views of memory. */
 struct watch_piece {
 	uint64_t va, gpa;
 	uint64_t len;
+	enum hw_kind access;
+	bool slot; /* a slot's: it fires by itself, but not for writes that the protection of its page catches */
 };
 
 /* The write watchpoints that are served by write-protection. Changed only while the world is stopped. */
@@ -218,7 +220,7 @@ void breaks_machine_new(struct vm_debug *d);
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* debug_watch.c. "stopped" as above. */
 /* Serves a write watchpoint for which slots_check() has given `ret`. Stub thread, stopped. 0, or -errno and *why. */
-int watch_choose(struct vm_debug *d, int cpu, struct break_entry *e, int ret, const char **why);
+int watch_choose(struct vm_debug *d, struct break_entry *e, int ret, const char **why);
 /* stopped, about to release: protect what the table has; only_steps: what is protected besides may stay so. */
 void watch_apply(struct vm_debug *d, bool only_steps);
 /* stopped, about to step alone: let writes through and remember the watched bytes; or end that. */

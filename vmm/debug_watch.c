@@ -25,7 +25,7 @@ static int add_piece(struct piece_list *l, const struct watch_piece *p)
 	size_t cap = l->cap ? l->cap * 2 : 16;
 	struct watch_piece *more;
 
-	if (last && last->va + last->len == p->va && last->gpa + last->len == p->gpa) {
+	if (last && last->va + last->len == p->va && last->gpa + last->len == p->gpa && !p->slot && !last->slot) {
 		last->len += p->len;
 		return 0;
 	}
@@ -62,7 +62,7 @@ static int resolve(struct vm_debug *d, const struct break_entry *e, bool keep_ol
 	int ret = 0;
 
 	while (at < e->spec.len && ret == 0) {
-		struct watch_piece p = {.va = e->spec.addr + at, .len = e->spec.len - at};
+		struct watch_piece p = {.va = e->spec.addr + at, .len = e->spec.len - at, .access = HW_WRITE};
 
 		if (debug_resolve(d, e->watch_cpu, p.va, true, &map) && !(keep_old && old_place(&d->watch, p.va, &map)))
 			return -EFAULT;
@@ -73,6 +73,9 @@ static int resolve(struct vm_debug *d, const struct break_entry *e, bool keep_ol
 			p.len = map.len;
 		if (p.len > ram)
 			p.len = ram;
+		p.slot = e->service == SERVED_SLOT;
+		if (e->spec.type == VM_BREAK_WATCH_ACCESS)
+			p.access = HW_ACCESS;
 		at += p.len;
 		ret = add_piece(l, &p);
 	}
@@ -111,7 +114,7 @@ static int pages_of(
 	size_t room = nmore;
 
 	for (size_t i = 0; i < l->n; i++)
-		room += l->piece[i].len / size + 2;
+		room += l->piece[i].slot ? 0 : l->piece[i].len / size + 2;
 	*n = 0;
 	*out = malloc((room + 1) * sizeof(**out));
 	if (!*out)
@@ -119,7 +122,7 @@ static int pages_of(
 	for (size_t i = 0; i < l->n; i++) {
 		uint64_t first = l->piece[i].gpa / size, last = (l->piece[i].gpa + l->piece[i].len - 1) / size;
 
-		for (uint64_t p = first; p <= last; p++)
+		for (uint64_t p = first; p <= last && !l->piece[i].slot; p++)
 			(*out)[(*n)++] = p * size;
 	}
 	for (size_t i = 0; i < nmore; i++)
@@ -205,7 +208,7 @@ static const char *refusal(int ret)
 	}
 }
 
-int watch_choose(struct vm_debug *d, int cpu, struct break_entry *e, int ret, const char **why)
+int watch_choose(struct vm_debug *d, struct break_entry *e, int ret, const char **why)
 {
 	struct watch_set *w = &d->watch;
 	struct piece_list l = {0};
@@ -217,7 +220,7 @@ int watch_choose(struct vm_debug *d, int cpu, struct break_entry *e, int ret, co
 		return refuse_kind(ret, why);
 	if (!d->m.protect || !e->spec.len || e->spec.addr + (e->spec.len - 1) < e->spec.addr)
 		return ret;
-	e->watch_cpu = cpu;
+	e->service = SERVED_WRITE_TRAP;
 	ret = resolve(d, e, false, &l);
 	if (ret == 0)
 		ret = pages_of(d, &l, NULL, 0, &page, &n);
@@ -232,9 +235,7 @@ int watch_choose(struct vm_debug *d, int cpu, struct break_entry *e, int ret, co
 			ret = protect(d, page, n);
 	}
 	free(l.piece);
-	if (ret == 0)
-		e->service = SERVED_WRITE_TRAP;
-	else if (!busy)
+	if (ret < 0 && !busy)
 		*why = refusal(ret);
 	return ret;
 }
@@ -251,8 +252,20 @@ void watch_apply(struct vm_debug *d, bool only_steps)
 
 	watch_lift(d, false);
 	for (size_t i = 0; i < d->breaks.n && ret == 0; i++) {
-		if (d->breaks.entry[i].service == SERVED_WRITE_TRAP)
-			ret = resolve(d, &d->breaks.entry[i], true, &l);
+		const struct break_entry *e = &d->breaks.entry[i];
+
+		if (e->service == SERVED_WRITE_TRAP)
+			ret = resolve(d, e, true, &l);
+		if (ret == -EFAULT)
+			ret = 0;
+	}
+	/* What is not mapped cannot be written; once it is, the next release finds it. */
+	for (size_t i = 0; i < d->breaks.n && ret == 0 && l.n; i++) {
+		const struct break_entry *e = &d->breaks.entry[i];
+
+		if (e->service == SERVED_SLOT &&
+			(e->spec.type == VM_BREAK_WATCH_WRITE || e->spec.type == VM_BREAK_WATCH_ACCESS))
+			(void)resolve(d, e, true, &l);
 	}
 	if (ret < 0) { /* no memory: what was watched goes on being watched */
 		free(l.piece);
@@ -280,9 +293,9 @@ void watch_lift(struct vm_debug *d, bool lifted)
 	if (!lifted)
 		return;
 	for (size_t i = 0; i < w->n; i++)
-		len += w->piece[i].len;
+		len += w->piece[i].slot ? 0 : w->piece[i].len;
 	w->before = malloc(len + 1);
-	for (size_t i = 0; w->before && i < w->n; at += w->piece[i++].len)
+	for (size_t i = 0; w->before && i < w->n && !w->piece[i].slot; at += w->piece[i++].len)
 		memcpy(w->before + at, d->m.ram(d->m.ctx, w->piece[i].gpa, &room), w->piece[i].len);
 }
 
@@ -308,7 +321,7 @@ bool watch_changed(struct vm_debug *d, uint64_t *va)
 	bool changed = false;
 	uint64_t room;
 
-	for (size_t i = 0; before && i < w->n; before += w->piece[i++].len) {
+	for (size_t i = 0; before && i < w->n && !w->piece[i].slot; before += w->piece[i++].len) {
 		const uint8_t *now = d->m.ram(d->m.ctx, w->piece[i].gpa, &room);
 
 		for (uint64_t k = 0; k < w->piece[i].len; k++) {
@@ -322,7 +335,7 @@ bool watch_changed(struct vm_debug *d, uint64_t *va)
 	return changed;
 }
 
-bool vm_debug_watched(struct vm_debug *d, int cpu, uint64_t gpa, uint64_t len, uint64_t *va)
+bool vm_debug_watched(struct vm_debug *d, int cpu, uint64_t gpa, uint64_t len, struct vm_stop *stop)
 {
 	/* Known already: the one that steps on makes the access. */
 	if (d->solo == cpu && d->cpu[cpu].at_watch)
@@ -331,7 +344,9 @@ bool vm_debug_watched(struct vm_debug *d, int cpu, uint64_t gpa, uint64_t len, u
 		const struct watch_piece *p = &d->watch.piece[i];
 
 		if (gpa < p->gpa + p->len && p->gpa < gpa + len) {
-			*va = p->va + (gpa > p->gpa ? gpa - p->gpa : 0);
+			*stop = (struct vm_stop){.kind = VM_STOP_WATCH,
+				.access = p->access,
+				.addr = p->va + (gpa > p->gpa ? gpa - p->gpa : 0)};
 			return true;
 		}
 	}

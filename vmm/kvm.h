@@ -44,8 +44,8 @@ enum ram_news {
 /* What a write to write-protected RAM leaves to do once KVM has finished the access. */
 struct vcpu_ram {
 	enum ram_news news;
-	uint64_t addr; /* RAM_HIT: virtual, watched */
-	bool withheld; /* it was not made: back to pc */
+	struct vm_stop stop; /* RAM_HIT: but for its pc */
+	bool withheld;	     /* it was not made: back to pc */
 	uint64_t pc;
 };
 

@@ -39,34 +39,31 @@ static bool withhold(struct vcpu *vcpu, enum ram_news news)
 bool vcpu_ram_write(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	uint64_t gpa = run->mmio.phys_addr, len = run->mmio.len, room, va;
+	uint64_t gpa = run->mmio.phys_addr, len = run->mmio.len, room;
+	struct vm_stop stop;
 	uint8_t *host = memory_span(&vcpu->vm->mem, gpa, &room);
 
 	if (!host || !len)
 		return false;
 	if (!arch_write_whole(vcpu) && withhold(vcpu, RAM_LIFT))
 		return true;
-	if (vm_debug_watched(vcpu->vm->debug, vcpu->id, gpa, len, &va)) {
+	if (vm_debug_watched(vcpu->vm->debug, vcpu->id, gpa, len, &stop)) {
 		if (vcpu->ram.news == RAM_NONE)
-			vcpu->ram.addr = va;
+			vcpu->ram.stop = stop;
 		if (arch_desc.watch_before && withhold(vcpu, RAM_HIT))
 			return true;
 		vcpu->ram.news = RAM_HIT;
 	}
-	store(host, run->mmio.data, len < room ? (size_t)len : (size_t)room);
+	len = len < room ? len : room;
+	store(host, run->mmio.data, (size_t)len);
+	arch_code_written(vcpu->vm, host, (size_t)len); /* for a guest whose caches are off, or that executes it */
 	return true;
-}
-
-static struct vm_stop watch_stop(struct vcpu *vcpu, uint64_t addr)
-{
-	return (struct vm_stop){.kind = VM_STOP_WATCH, .access = HW_WRITE, .addr = addr, .pc = arch_pc(vcpu)};
 }
 
 bool vcpu_ram_report(struct vcpu *vcpu)
 {
 	struct vm_debug *debug = vcpu->vm->debug;
 	struct vcpu_ram ram = vcpu->ram;
-	struct vm_stop stop;
 
 	vcpu->ram = (struct vcpu_ram){.news = RAM_NONE};
 	if (ram.news == RAM_NONE)
@@ -77,14 +74,14 @@ bool vcpu_ram_report(struct vcpu *vcpu)
 	if (ram.news == RAM_LIFT) {
 		(void)vm_debug_lift(debug, vcpu->id, 1);
 	} else {
-		stop = watch_stop(vcpu, ram.addr);
-		(void)vm_debug_trap(debug, vcpu->id, &stop);
+		ram.stop.pc = arch_pc(vcpu);
+		(void)vm_debug_trap(debug, vcpu->id, &ram.stop);
 	}
 	return ram.withheld;
 }
 
-/* The first watched byte of RAM that a write to these addresses would hit. */
-static bool hits(struct vcpu *vcpu, const struct arch_write *w, uint64_t *va)
+/* Does a write to these addresses hit a watchpoint? */
+static bool hits(struct vcpu *vcpu, const struct arch_write *w, struct vm_stop *stop)
 {
 	uint64_t at = 0;
 	struct mapping m;
@@ -94,7 +91,7 @@ static bool hits(struct vcpu *vcpu, const struct arch_write *w, uint64_t *va)
 			return false; /* it faults first */
 		if (m.len > w->len - at)
 			m.len = w->len - at;
-		if (vm_debug_watched(vcpu->vm->debug, vcpu->id, m.gpa, m.len, va))
+		if (vm_debug_watched(vcpu->vm->debug, vcpu->id, m.gpa, m.len, stop))
 			return true;
 		at += m.len;
 	}
@@ -105,14 +102,13 @@ bool vcpu_ram_blocked(struct vcpu *vcpu)
 {
 	struct arch_write w;
 	struct vm_stop stop;
-	uint64_t va;
 
 	if (arch_regs_fetch(vcpu) < 0)
 		return false;
 	arch_write_at(vcpu, &w);
-	if (!arch_desc.watch_before || !hits(vcpu, &w, &va))
+	if (!arch_desc.watch_before || !hits(vcpu, &w, &stop))
 		return vm_debug_lift(vcpu->vm->debug, vcpu->id, w.steps);
-	stop = watch_stop(vcpu, va);
+	stop.pc = arch_pc(vcpu);
 	(void)vm_debug_trap(vcpu->vm->debug, vcpu->id, &stop);
 	return true;
 }

@@ -136,6 +136,8 @@ static int ops_protect(void *ctx, const uint64_t *pages, size_t n, bool lifted)
 	if (ret < 0 && ret != -ENOSPC && ret != -EOPNOTSUPP)
 		log_error("cannot write-protect guest memory: %s", strerror(-ret));
 	vm->memslots.broken = ret == -EIO;
+	if (ret == 0)
+		arch_protected(vm, n && !lifted);
 	return ret;
 }
 

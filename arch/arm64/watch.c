@@ -80,6 +80,12 @@ bool arch_write_whole(struct vcpu *vcpu)
 	       (w.len == len && w.va % STAGE2_PAGE == gpa % STAGE2_PAGE && gpa % STAGE2_PAGE + len <= STAGE2_PAGE);
 }
 
+void arch_protected(struct vm *vm, bool on)
+{
+	(void)vm; /* see KVM_CAP_ARM_NISV_TO_USER, which is always on */
+	(void)on;
+}
+
 int arch_write_pc(struct vcpu *vcpu, uint64_t *pc)
 {
 	return arm64_get(vcpu, arm64_core_id(CORE_PC), pc);

@@ -9,6 +9,7 @@
 #include "arch/x86_64/mmu.h"
 #include "vmm/kvm.h"
 
+#define VECTOR_UD  6
 #define VECTOR_GP  13
 #define EXCEPTIONS 32 /* vectors below are the processor's */
 #define ERROR_IDT  2u /* in an error code: the selector is a vector */
@@ -74,6 +75,19 @@ static struct x86_decoded failed_instruction(struct vcpu *vcpu)
 	return x86_decode(bytes, n, x86_is_64bit(s) ? X86_CODE_64 : s->cs.db ? X86_CODE_32 : X86_CODE_16);
 }
 
+/* With an emulation failure in the kernel, KVM has queued #UD as well: nobody asked for that yet. */
+static int drop_queued_ud(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events ev;
+
+	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+		return -errno;
+	if (ev.exception.nr != VECTOR_UD || !(ev.exception.injected || ev.exception.pending))
+		return 0;
+	memset(&ev.exception, 0, sizeof(ev.exception));
+	return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0 ? -errno : 0;
+}
+
 /*
  * Interpreting hosts cannot emulate INT3, INT n and INT1. A one-byte INT3 may be a planted breakpoint; the others are
  * the guest's own and are delivered on its behalf.
@@ -84,7 +98,7 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 	struct x86_decoded d;
 	int ret;
 
-	if (!a->synced && x86_regs_reload(vcpu) < 0)
+	if ((!a->synced && x86_regs_reload(vcpu) < 0) || drop_queued_ud(vcpu) < 0)
 		return ARCH_EXIT_UNKNOWN;
 	a->ran = true;
 	d = failed_instruction(vcpu);

@@ -2,7 +2,9 @@
 #include "arch/arch.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/page_set.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/mmu.h"
@@ -22,6 +24,15 @@ bool arch_write_whole(struct vcpu *vcpu)
 {
 	(void)vcpu;
 	return true;
+}
+
+/* Else KVM gives the guest #UD instead; in its user mode without an exit. Linux 5.14 */
+void arch_protected(struct vm *vm, bool on)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = {on}};
+
+	if (kvm_check(vm->kvm_fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE))
+		(void)ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap);
 }
 
 int arch_write_pc(struct vcpu *vcpu, uint64_t *pc)

@@ -109,9 +109,17 @@ def raw_session(host, cmdline=None, guest='lab', symbols_of=None, **options):
 
 
 def fill_slots(host, c, sym):
-	"""Takes all registers for watchpoints: on words that nobody writes."""
+	"""Takes the registers for watchpoints that are free: on code, which nobody writes. Returns what to remove."""
+	taken = []
 	for i in range(host.facts['watch_write_slots']):
-		tap.equal(c.ask('Z2,%x,8' % (sym['pages'] + 0x2f00 + 8 * i)), 'OK', 'watchpoint number %d' % i)
+		before = c.monitor('info breakpoints').count('write-protected')
+		spot = '%x,8' % ((sym['main'] & ~7) + 8 * i)
+		tap.equal(c.ask('Z2,' + spot), 'OK', 'watchpoint number %d' % i)
+		if c.monitor('info breakpoints').count('write-protected') > before:
+			tap.equal(c.ask('z2,' + spot), 'OK', 'z2')
+			break
+		taken.append(spot)
+	return taken
 
 
 def interpreted(host):

@@ -88,8 +88,8 @@ def watch_ends(host):
 @scenario('what cannot be watched by write-protection is refused, with the reason', 'watch', 'protect', 'breakpoints')
 def watch_refused(host):
 	with raw_session(host, 'lab=calls,2') as (m, c, sym):
-		fill_slots(host, c, sym)
 		runs_to(c, sym['shared'])
+		fill_slots(host, c, sym)
 		answer = c.ask('Z2,%x,8' % 0x500000000000)
 		tap.contains(answer, 'mapped', 'an address that is not mapped')
 		tap.contains(c.ask('Z2,%x,8' % (c.reg(isa(host).sp) & ~15) if host.arch == 'x86_64' else 'Z2,500000000000,8'),
@@ -114,14 +114,16 @@ def write_table(c, sym):
 	return list(zip(*[iter(words)] * 4))
 
 
-def watch_writes(c, sym, first, size):
+def watch_writes(host, c, sym, first, size):
 	"""One round of the stores with one watchpoint."""
 	table, base = write_table(c, sym), sym['pages']
 	wanted = [hex(after) for _, after, off, n in table if off < first + size and first < off + n]
 	seen = []
 	runs_to(c, sym['writes'])
 	c.plant(sym['writes_end'])
+	filled = fill_slots(host, c, sym)
 	set_watch(c, base + first, size)
+	tap.equal(protected(c), 1, 'write-protected')
 	while True:
 		stop = c.resume()
 		if stop.pc == sym['writes_end']:
@@ -136,15 +138,16 @@ def watch_writes(c, sym, first, size):
 	tap.equal(seen, wanted, 'stores that %d,%d stopped at' % (first, size))
 	tap.equal(c.ask('z2,%x,%x' % (base + first, size)), 'OK', 'z2')
 	c.unplant(sym['writes_end'])
+	for spot in filled:
+		tap.equal(c.ask('z2,' + spot), 'OK', 'z2')
 
 
 @scenario('watchpoints of any length by write-protection: each store to them and no other', 'watch', 'protect',
 	  'breakpoints', 'step', arch='x86_64', timeout=90)
 def watch_lengths(host):
 	with raw_session(host, 'lab=writes,%d' % len(RANGES)) as (m, c, sym):
-		fill_slots(host, c, sym)
 		for spot in RANGES:
-			watch_writes(c, sym, *spot)
+			watch_writes(host, c, sym, *spot)
 		ends_raw(m, c, 'written ')
 		told = m.serial()
 	with raw_session(host, 'lab=writes,%d' % len(RANGES)) as (m, c, sym):
@@ -154,8 +157,8 @@ def watch_lengths(host):
 @scenario('steps over watched stores stop behind them, once', 'watch', 'protect', 'breakpoints', 'step', arch='x86_64')
 def watch_steps(host):
 	with raw_session(host, 'lab=writes,1') as (m, c, sym):
-		fill_slots(host, c, sym)
 		runs_to(c, sym['writes'])
+		fill_slots(host, c, sym)
 		set_watch(c, sym['pages'], 32)
 		reasons = {}
 		while True:
@@ -169,8 +172,8 @@ def watch_steps(host):
 		ends_raw(m, c, 'written ')
 
 
-@scenario('a store that KVM does not decode is stepped with the protection lifted', 'watch', 'protect', 'breakpoints',
-	  'step', arch='x86_64')
+@scenario('a watched store that KVM does not decode is stepped with the protection lifted', 'watch', 'protect', 'step',
+	  arch='x86_64')
 def watch_wide(host):
 	with raw_session(host, 'lab=writes,1,1') as (m, c, sym):
 		fill_slots(host, c, sym)
