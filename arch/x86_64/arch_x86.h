@@ -63,7 +63,8 @@ struct step_state {
 	bool by_target;		 /* it ends at `target` and nowhere else: TF is not set */
 	bool error_code;	 /* the frame at `target` starts with one */
 	bool tf_after;		 /* the guest's own TF once the instruction is done */
-	struct x86_decoded insn; /* what is at pc */
+	struct x86_decoded insn; /* what is at pc; behind a MOV to SS: what is at `behind` */
+	uint64_t behind;	 /* rip of that: the step covers both, or (hosts differ) ends there; else 0 */
 	struct kvm_regs before;
 	unsigned stalls; /* exits without progress since the arm */
 	int target_dr;	 /* debug register that waits at `target`; negative: none */

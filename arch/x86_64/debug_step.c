@@ -7,6 +7,7 @@
  *   - SYSCALL and INT n clear TF, so no trap comes at the handler's first instruction: a private execution breakpoint
  *     waits there, when a debug register is free. Without one the step ends after the handler's return.
  *   - IRET and SYSRET: the same breakpoint waits where they return to. SYSRET traps by the TF that it loads.
+ *   - MOV to SS and POP SS put the trap off: the step is one of the next instruction as well, on most hosts.
  *   - KVM hides TF while it steps and drops the guest's own. What the guest's would be is followed through POPF, IRET
  *     and SYSRET, kept in guest_tf, and put back when stepping ends.
  * Sources: Intel SDM volume 3B, 17.3.1.4; volume 3A, 6.12.1 and 6.14.2 (frames); volume 2, SYSCALL.
@@ -150,6 +151,12 @@ void x86_step_prepare(struct vcpu *vcpu, uint64_t pc, struct x86_debug_regs *reg
 	/* The same step, armed again because its exit came before it did anything. */
 	unsigned stalls = st->active && !st->done && !memcmp(&st->before, a->regs, sizeof(st->before)) ? st->stalls : 0;
 
+	uint64_t behind = 0;
+
+	if (d.insn == X86_INSN_TO_SS) {
+		behind = a->regs->rip + d.len;
+		d = x86_decode_at(vcpu, pc + d.len);
+	}
 	if (given)
 		d = (struct x86_decoded){.insn = X86_INSN_INT, .vector = a->given.vector};
 
@@ -157,6 +164,7 @@ void x86_step_prepare(struct vcpu *vcpu, uint64_t pc, struct x86_debug_regs *reg
 	st->active = true;
 	st->stalls = stalls;
 	st->insn = d;
+	st->behind = behind;
 	st->before = *a->regs;
 	st->target_dr = -1;
 	st->tf_after = a->guest_tf;
@@ -233,6 +241,10 @@ void x86_step_repair(struct vcpu *vcpu, uint64_t pc)
 	struct step_state *st = &a->step;
 	bool at_handler = x86_step_entered(a, pc);
 
+	if (st->behind && a->regs->rip == st->behind) { /* only the MOV was made */
+		st->insn.insn = X86_INSN_OTHER;
+		st->tf_after = a->guest_tf;
+	}
 	st->done = true;
 	a->given.active = false;
 	switch (st->insn.insn) {

@@ -60,6 +60,14 @@ struct x86_decoded x86_decode(const uint8_t *bytes, size_t n, enum x86_code code
 	case 0xcf:
 		d.insn = X86_INSN_IRET;
 		break;
+	case 0x17:
+		if (code != X86_CODE_64)
+			d.insn = X86_INSN_TO_SS;
+		break;
+	case 0x8e: /* ModRM: register form, REG = SS */
+		if (i < n && (bytes[i++] & 0xf8) == 0xd0)
+			d.insn = X86_INSN_TO_SS;
+		break;
 	case 0xf4:
 		d.insn = X86_INSN_HLT;
 		break;

@@ -70,7 +70,7 @@ def walk(host, hz):
 			again = 0
 			at += 1
 			# MOV to SS holds the trap of the next instruction off, on hardware; IRETQ on hosts that interpret
-			late = {sym['step_ss']} | ({sym['step_iretq']} if interpreted(host) else set())
+			late = {sym['step_ss'], sym['step_ss_2']} | ({sym['step_iretq']} if interpreted(host) else set())
 			if pc != insns[at] and insns[at - 1] in late and pc == insns[at + 1]:
 				at += 1
 			tap.equal(hex(pc), hex(insns[at]), 'pc after a step from %#x (instruction %d)' % (insns[at - 1], at - 1))

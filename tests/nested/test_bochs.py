@@ -218,7 +218,7 @@ def words(start, end):
 
 table = words('step_table', 'step_table_end')
 reps = words('step_table_rep', 'step_table_ss')
-mov_ss = word('*(unsigned long *)&step_table_ss')
+mov_ss = words('step_table_ss', 'step_table_ss_end')
 gdb.execute('break *%d' % table[0])
 gdb.execute('continue')
 gdb.execute('delete')
@@ -229,7 +229,7 @@ while at < len(table) - 1 and steps < 400:
 	pc = word('$pc')
 	if pc == table[at] and pc in reps:
 		continue
-	skipped = 2 if table[at] == mov_ss and pc == table[at + 2] else 1
+	skipped = 2 if table[at] in mov_ss and pc == table[at + 2] else 1
 	if pc != table[at + skipped]:
 		print('strayed from %x to %x, wanted %x' % (table[at], pc, table[at + 1]))
 		wrong += 1

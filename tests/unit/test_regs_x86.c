@@ -307,6 +307,12 @@ static void test_decode(void)
 		{"syscall", {0x0f, 0x05}, 2, X86_CODE_64, X86_INSN_SYSCALL, 2, 8, 0},
 		{"sysretq", {0x48, 0x0f, 0x07}, 3, X86_CODE_64, X86_INSN_SYSRET, 3, 8, 0},
 		{"hlt", {0xf4}, 1, X86_CODE_64, X86_INSN_HLT, 1, 8, 0},
+		{"mov %eax, %ss", {0x8e, 0xd0}, 2, X86_CODE_64, X86_INSN_TO_SS, 2, 8, 0},
+		{"mov %eax, %ds", {0x8e, 0xd8}, 2, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
+		{"mov (%rax), %ss", {0x8e, 0x10}, 2, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
+		{"half a mov to a segment", {0x8e}, 1, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
+		{"pop %ss", {0x17}, 1, X86_CODE_32, X86_INSN_TO_SS, 1, 4, 0},
+		{"pop %ss does not exist in 64 bits", {0x17}, 1, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
 		{"nop", {0x90}, 1, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
 		{"mov $0x9c, %al", {0xb0, 0x9c}, 2, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
 		{"nothing but prefixes", {0x66, 0x66, 0x66}, 3, X86_CODE_64, X86_INSN_OTHER, 0, 0, 0},
@@ -360,6 +366,17 @@ static void test_step_flags(void)
 		tap_is_u64(half(0x1ff8), tf ? 0x346 : 0x246, "PUSHF: the copy shows the guest's own TF (%d)", tf);
 		tap_is_u64(av.guest_tf, (uint64_t)tf, "which it keeps");
 	}
+	prepare("\x8e\xd0\x9c", 3, 0x2000, false);
+	av.regs->rsp = 0x1ff8;
+	av.regs->rip = 0x1003;
+	put_code(0x1ff8, "\x46\x03", 2);
+	x86_step_repair(&vcpu, 0x1003);
+	tap_is_u64(half(0x1ff8), 0x246, "MOV to SS and PUSHF in one step: the same");
+	prepare("\x8e\xd0\x9d", 3, 0x2000, false);
+	put_code(0x2000, "\x46\x03", 2);
+	av.regs->rip = 0x1002;
+	x86_step_repair(&vcpu, 0x1002);
+	tap_ok(!av.guest_tf, "MOV to SS alone, before a POPF that sets TF: not yet");
 	prepare("\x9c", 1, 0x2000, false);
 	put_code(0x2000, "\x46\x03", 2);
 	x86_step_repair(&vcpu, 0x1000);

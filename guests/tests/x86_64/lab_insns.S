@@ -14,7 +14,7 @@
 
 	.pushsection .rodata.step_table, "a"
 	.balign 8
-	.globl step_table, step_table_end, step_table_rep, step_table_ss
+	.globl step_table, step_table_end, step_table_rep, step_table_ss, step_table_ss_end
 step_table:
 	.popsection
 
@@ -82,6 +82,38 @@ step_ss:
 I	mov	%eax, %ss
 I	nop
 I	nop
+step_ss_2:
+I	mov	%eax, %ss
+I	pushfq
+I	pop	%rax
+I	or	%rax, seen_flags(%rip)
+	/* SYSCALL, whose handler goes on behind it; RFLAGS comes in R11 */
+I	mov	$0xc0000080, %ecx		/* EFER */
+I	rdmsr
+I	or	$1, %eax			/* SCE */
+I	wrmsr
+I	mov	$0xc0000082, %ecx		/* LSTAR */
+I	lea	4f(%rip), %eax
+I	xor	%edx, %edx
+I	wrmsr
+I	mov	$0xc0000081, %ecx		/* STAR */
+I	xor	%eax, %eax
+I	mov	$0x10, %edx
+I	wrmsr
+I	mov	$0xc0000084, %ecx		/* FMASK */
+I	mov	$0x700, %eax			/* TF, IF, DF */
+I	xor	%edx, %edx
+I	wrmsr
+I	syscall
+7:	jmp	5f
+4:
+I	or	%r11, seen_flags(%rip)
+I	jmp	*%rcx
+	.pushsection .rodata.step_table, "a"
+	.quad	7b
+	.popsection
+5:
+I	nop
 	/* IRETQ, to the next instruction, with IF set */
 I	mov	%rsp, %rdx
 I	mov	%ss, %eax
@@ -129,7 +161,8 @@ step_table_end:
 step_table_rep:
 	.quad	step_rep_1, step_rep_2, step_rep_3, 0
 step_table_ss:
-	.quad	step_ss
+	.quad	step_ss, step_ss_2
+step_table_ss_end:
 	.popsection
 
 /* own_exceptions(): each of the guest's own, once */
