@@ -159,7 +159,8 @@ def malformed(host):
 			       'z0,123456,1', 'vCont', 'vCont;', 'vCont;q', 'vCont;s:ffff', 'vCont;r1', 'vCont;C', 'vCont;c:-5',
 			       'qXfer:features:read:', 'qXfer:features:read:target.xml:ffffffffffff,10',
 			       'qXfer:features:read:nothing.xml:0,100', 'qXfer:threads:read::0', 'qRcmd', 'qRcmd,zz', 'qRcmd,6',
-			       'qRcmd,' + '41' * 4000, 'qThreadExtraInfo,ffff', 'qThreadExtraInfo', 'unknown', '', '!', 'vFile:open:',
+			       'qRcmd,' + '41' * 4000, 'qThreadExtraInfo,ffff', 'qThreadExtraInfo', 'unknown', '', 'vRun;', 'vRun;z', 'vAttach;1',
+			       'R00', 'vFile:open:', 'vKill;z', 'QNonStop:2', 'QPassSignals:z', 'QSetWorkingDir:z',
 			       '\x00\x01\x02', 'q' * 3000):
 			c.send(packet)
 			tap.check(c.take() is not None, 'an answer to %r' % packet[:60])
