@@ -6,6 +6,8 @@
 import base64
 import hashlib
 import re
+import struct
+import tempfile
 import time
 
 import tap
@@ -171,7 +173,7 @@ def slots_run_out(linux, guest):
 			linux.break_syscall(gdb, name, 'hbreak')
 		gdb.resume('continue')
 		gdb.cmd('info breakpoints')             # by then it has been refused
-		tap.contains('\n'.join(gdb.log[-40:]), 'Cannot insert hardware breakpoint %d' % (slots + 1), 'refusal')
+		tap.contains('\n'.join(gdb.log[-40:]), 'Cannot insert hardware breakpoint', 'refusal')
 		addresses = re.findall(r'keep y +0x(\w+)', gdb.cmd('info breakpoints'))
 		for i, address in enumerate(addresses): # gdb has left the others, and keeps the stub's words
 			said = gdb.cmd('maint packet Z1,%s,%d' % (address, linux.break_kind))
@@ -182,6 +184,60 @@ def slots_run_out(linux, guest):
 		linux.entered(gdb.wait_stop(), 'getppid')
 		gdb.cmd('detach')
 	guest.expect('done', BOOT)
+
+
+def sites_of(linux, gdb, key):
+	"""The instructions that this static key turns from NOP to jump and back (struct jump_entry, relative)."""
+	begin, end = linux.symbol('__start___jump_table'), linux.symbol('__stop___jump_table')
+	wanted, found = linux.symbol(key), []
+	with tempfile.NamedTemporaryFile() as f:
+		gdb.cmd('dump binary memory %s %#x %#x' % (f.name, begin, end))
+		table = f.read()
+	for at in range(0, len(table), 16):
+		code, _, offset = struct.unpack_from('<iiq', table, at)
+		if (begin + at + 8 + offset) % (1 << 64) & ~3 == wanted:
+			found.append(begin + at + code)
+	return found
+
+
+def patched(linux, guest):
+	"""Breakpoints on what the kernel patches while it runs; none of these places is executed but the last."""
+	guest.check('dmesg -c >/dev/null; mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; true')
+	traced = 'function' in guest.shell('cat /sys/kernel/tracing/available_tracers')[1]
+	function = linux.syscall('sethostname')
+	slots = linux.facts()['hw_break_slots']
+	many = slots - 1 if linux.facts()['swbreak'] == 'none' else 4 * slots
+	with linux.debugger() as gdb:
+		gdb.cmd('set breakpoint always-inserted on')
+		sites = sites_of(linux, gdb, 'bpf_stats_enabled_key')[:many]
+		tap.check(len(sites) > 1, 'places of a static key: %d' % len(sites))
+		before = [gdb.cmd('x/5xb %#x' % at) for at in sites]
+		for at in sites:
+			gdb.cmd('break *%#x' % at)
+		served = gdb.cmd('monitor info breakpoints')
+		tap.diag('%d places, %d planted; function tracer: %s' % (len(sites), served.count('planted'), traced))
+		gdb.resume('continue')
+		guest.check('echo 1 >/proc/sys/kernel/bpf_stats_enabled')
+		interrupted(gdb)
+		now = [gdb.cmd('x/5xb %#x' % at) for at in sites]
+		tap.check(all(a != b for a, b in zip(before, now)), 'every place was patched: %s' % now)
+		gdb.resume('continue')
+		guest.check('echo 0 >/proc/sys/kernel/bpf_stats_enabled')
+		interrupted(gdb)
+		tap.equal([gdb.cmd('x/5xb %#x' % at) for at in sites], before, 'and patched back')
+		gdb.cmd('delete')
+		gdb.cmd('break *' + function)
+		gdb.resume('continue')
+		if traced:
+			guest.check('cd /sys/kernel/tracing; echo %s >set_ftrace_filter && echo function >current_tracer' % function)
+		guest.type('hostname here; echo do""ne\n')
+		linux.entered(gdb.wait_stop(), 'sethostname')
+		gdb.cmd('detach')
+	guest.expect('done', BOOT)
+	if traced:
+		tap.contains(guest.check('cd /sys/kernel/tracing; cat trace; echo nop >current_tracer; echo >set_ftrace_filter'),
+			     'sethostname', 'the trace')
+	tap.equal(linux.complaints(guest.check('dmesg')), [], 'complaints of the kernel')
 
 
 def long_stop(linux, guest):
@@ -233,5 +289,6 @@ def register(linux, running):
 	add('registers written: a function is left with another result', registers_written)
 	add("breakpoint instructions of the guest's user space, with a debugger's breakpoints about", own_breaks)
 	add('one hardware breakpoint more than there are slots is refused in words, the others work', slots_run_out)
+	add('breakpoints on static keys and traced functions: the kernel patches them, and says nothing', patched)
 	add('a stop of 10 s is no lockup, no stall and no clock trouble to the guest', long_stop)
 	add('power off ends minivmm with status 0', power_off)

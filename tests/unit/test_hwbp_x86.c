@@ -134,6 +134,8 @@ static void test_hits(void)
 	tap_is_u64((uint64_t)(int64_t)x86_hwbp_hit(&s, &r, 0xffff0ff1, 0x1000), 0, "execution");
 	tap_is_u64((uint64_t)(int64_t)x86_hwbp_hit(&s, &r, 0xffff0ff2, 0x55), 1, "first half of a watch");
 	tap_is_u64((uint64_t)(int64_t)x86_hwbp_hit(&s, &r, 0xffff0ff4, 0x55), 1, "second half of a watch");
+	tap_is_u64(x86_hwbp_hit_address(&r, 0xffff0ff2, 1), 0x2004, "the first half's address");
+	tap_is_u64(x86_hwbp_hit_address(&r, 0xffff0ff5, 1), 0x2008, "the second half's address");
 	tap_is_u64((uint64_t)(int64_t)x86_hwbp_hit(&s, &r, 0xffff0ff8, 0x3000), 2, "the slot after a split one");
 	tap_is_u64((uint64_t)(int64_t)x86_hwbp_hit(&s, &r, 0xffff4ff5, 0x1000), 1,
 		"a watch comes before an execution, BS or not");

@@ -303,9 +303,21 @@ static void test_random(void)
 	tap_ok(sequences > 1000, "of which enough are sequences (%u)", sequences);
 }
 
+static void test_patch_sites(void)
+{
+	tap_ok(arm64_is_patch_site(0xd503201f), "NOP");
+	tap_ok(arm64_is_patch_site(0x14000001) && arm64_is_patch_site(0x17ffffff), "B, either way");
+	tap_ok(arm64_is_patch_site(0x94000001) && arm64_is_patch_site(0x97ffffff), "BL, either way");
+	tap_ok(!arm64_is_patch_site(0x54000040), "not B.cond");
+	tap_ok(!arm64_is_patch_site(0xd65f03c0), "not RET");
+	tap_ok(!arm64_is_patch_site(0xd503203f), "not YIELD");
+	tap_ok(!arm64_is_patch_site(0xd4200000), "not BRK");
+}
+
 int main(void)
 {
 	test_decode();
+	test_patch_sites();
 	test_sequences();
 	test_none();
 	test_random();
