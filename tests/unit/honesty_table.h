@@ -19,6 +19,7 @@ struct command {
 
 static const struct command commands[] = {
 	{"?", "-D", '-'},
+	{"!", "-O", '-'},
 	{"g", "-D", '-'},
 	{"G~", "-E", 'E'},
 	{"p<1>", "-ED", 'E'},
@@ -47,6 +48,8 @@ static const struct command commands[] = {
 	{"vKill;<1>", "-----EEB", 'E'},
 	{"qSupported:swbreak+", "----------DDDDDDDDDD", 'D'},
 	{"QStartNoAckMode", "---------------O", '-'},
+	{"vCtrlC", "------O", '-'},
+	{"qOffsets", "---------", '-'}, /* nothing has moved */
 	{"qC", "--D", '-'},
 	{"qfThreadInfo", "------------D", '-'},
 	{"qsThreadInfo", "------------D", '-'},
@@ -149,6 +152,12 @@ static const struct exchange others[] = {
 	{"Qqemu.sstep=3", 'E'},
 	{"Qqemu.sstep=0x7", 'O'},
 	{"qSymbol:1:61", 'E'},
+	{"QNonStop:0", 'O'},
+	{"QNonStop:1", 'E'},
+	/* only in extended mode; R has no reply there, and is unknown elsewhere */
+	{"vAttach;1", 'E'},
+	{"vRun;", 'E'},
+	{"R00", '-'},
 	/* others' */
 	{"", '-'},
 	{"!bang", '-'},
@@ -158,12 +167,10 @@ static const struct exchange others[] = {
 	{"qTfV", '-'},
 	{"qL1200000000000000000", '-'},
 	{"vMustReplyEmpty", '-'},
-	{"QNonStop:1", '-'},
 	{"QAgent:1", '-'},
 	{"qXfer:auxv:read::0,100", '-'},
 	{"qXfer:exec-file:read::0,100", '-'},
 	{"vFile:setfs:0", '-'},
-	{"vAttach;1", '-'},
 	{"jThreadsInfo", '-'},
 	{"qMemoryRegionInfo:0", '-'},
 	{"qGetWorkingDir", '-'},

@@ -152,7 +152,7 @@ static bool spoilt(const char *packet, size_t n, size_t any, bool names)
 	bool good = true;
 
 	for (size_t i = 0; i < any && i < n; i++) {
-		static const char bytes[] = {'!', ' ', '\0', '\xff', '\n'};
+		static const char bytes[] = {'"', ' ', '\0', '\xff', '\n'};
 
 		for (size_t k = 0; k < sizeof(bytes); k++) {
 			char other[128];
