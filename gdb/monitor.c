@@ -137,7 +137,7 @@ static const struct monitor_command monitor_commands[] = {
 	{"catch delete", "NUMBER|all", "do not stop at this any more", gdb_mon_catch_delete},
 	{"catch off", "", "nor at anything else", gdb_mon_catch_off},
 	{"catch", "[EVENT [ADDRESS[,LEN]]]", "stop at an event; alone: the list", gdb_mon_catch},
-	{"kaslr", "[stop]", "where the kernel has moved; stop: once it has", gdb_monitor_kaslr},
+	{"kaslr", "[stop]", "how far the kernel has moved itself", gdb_monitor_kaslr},
 	{"nmi", "[all]", "an NMI for the selected CPU, or all", gdb_mon_nmi},
 	{"reset", "", "the machine starts again", gdb_mon_reset},
 	{"poweroff", "", "end it as the guest would: status 0", gdb_mon_poweroff},

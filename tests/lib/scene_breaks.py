@@ -84,7 +84,7 @@ def slots_and_reasons(host):
 		ends_in_gdb(m, g)
 
 
-@scenario('where the hardware cannot watch reads alone gdb takes a watchpoint for any access', 'watch', 'breakpoints',
+@scenario('where the hardware cannot watch reads alone gdb takes a watchpoint for any access', 'hw_watch', 'breakpoints',
 	  'step', arch='x86_64')
 def no_read_watch(host):
 	with gdb_session(host, 'lab=calls,2') as (m, g):
