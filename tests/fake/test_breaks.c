@@ -91,7 +91,7 @@ static void test_pending(void)
 
 static void test_slot_meanwhile(void)
 {
-	struct fake_machine *m = client_start(machine(2, MODULE - 2));
+	struct fake_machine *m = client_start(machine(1, MODULE - 2));
 	struct vm_debug_event ev;
 
 	client_insert(m, 0, VM_BREAK_SW, MODULE);
