@@ -246,7 +246,7 @@ int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const
 int vm_debug_slide(struct vm_debug *d, struct vm_slide *out);
 /*
  * Once the slide is found, the machine is to stop (as by vm_debug_pause()), before the kernel gets anywhere. -EALREADY:
- * it is; -ENOENT: no symbols; -ENOTSUP: this host cannot tell so early.
+ * it is; -ENOENT: no symbols; -ENOSPC: it takes a hardware slot, and none is left; -ENOTSUP: nothing tells so early.
  */
 int vm_debug_slide_stop(struct vm_debug *d);
 

@@ -76,7 +76,7 @@ static int ops_layout(void *ctx, uint64_t va, struct mapping *out)
 	uint64_t step = LAYOUT_STEP - va % LAYOUT_STEP;
 	struct vm *vm = ctx;
 
-	if (!image_layout_find(&vm->layout, va, &out->gpa, &out->len))
+	if (vm->layout_moves || !image_layout_find(&vm->layout, va, &out->gpa, &out->len))
 		return -ENOENT;
 	if (out->len > step)
 		out->len = step;
