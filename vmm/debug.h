@@ -156,7 +156,7 @@ struct vm_debug_machine {
 
 	/* Where a Linux kernel has moved itself; the stop, see vm_debug_slide_stop(). May be NULL. */
 	void (*slide)(void *ctx, struct vm_slide *out);
-	int (*slide_stop)(void *ctx);
+	int (*slide_stop)(void *ctx, bool on);
 
 	int (*slots_check)(void *ctx, const struct hw_slots *slots);
 	enum vm_swbreak (*swbreak)(void *ctx, int cpu);

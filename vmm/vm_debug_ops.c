@@ -103,9 +103,9 @@ static void ops_slide(void *ctx, struct vm_slide *out)
 	vm_kaslr_get(ctx, out);
 }
 
-static int ops_slide_stop(void *ctx)
+static int ops_slide_stop(void *ctx, bool on)
 {
-	return vm_kaslr_stop(ctx);
+	return vm_kaslr_stop(ctx, on);
 }
 
 static int ops_slots_check(void *ctx, const struct hw_slots *slots)

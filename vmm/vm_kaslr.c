@@ -218,13 +218,17 @@ static void remove_gate(struct vm *vm)
 		vm_debug_break_remove(vm->debug, b.type, b.addr, b.len);
 }
 
-int vm_kaslr_stop(struct vm *vm)
+int vm_kaslr_stop(struct vm *vm, bool on)
 {
 	struct vm_kaslr *k = vm->kaslr;
 	struct vm_break gate;
 
 	if (!k)
 		return -ENOENT;
+	if (!on) {
+		atomic_store(&k->stop_wanted, false);
+		return 0;
+	}
 	if (atomic_load(&k->found))
 		return -EALREADY;
 	if (!k->watched && !k->gate)
