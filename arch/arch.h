@@ -190,8 +190,12 @@ size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n);
 
 /* ---- a Linux kernel that has moved itself ---- */
 
-/* Main thread, before the first vCPU starts: what of the kernel's symbols this ISA needs for the following. */
-void arch_kaslr_symbols(struct vm *vm, const struct symbols *s);
+/*
+ * Main thread, before the first vCPU starts: takes what of the kernel's symbols this ISA needs for the following.
+ * Returns the address, as linked, of the instruction with which the kernel jumps to where it has moved, if it runs
+ * where the image was loaded until then; 0: not known.
+ */
+uint64_t arch_kaslr_symbols(struct vm *vm, const struct symbols *s);
 
 /* Own thread, not in KVM_RUN: where this vCPU's state says that a kernel may be. How many of max; 0: no idea. */
 size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max);

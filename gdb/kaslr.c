@@ -59,7 +59,7 @@ static void stop_when_found(struct gdb_session *s, struct gdb_buf *out)
 {
 	switch (s->target.slide->stop(s->target.t)) {
 	case 0:
-		gdb_buf_puts(out, "continue: the machine stops once the kernel is at its place, before start_kernel\n");
+		gdb_buf_puts(out, "continue: the machine stops once the kernel is at its place\n");
 		break;
 	case -EALREADY:
 		gdb_buf_puts(out, "the kernel is at its place already: monitor kaslr\n");
@@ -67,9 +67,13 @@ static void stop_when_found(struct gdb_session *s, struct gdb_buf *out)
 	case -ENOENT:
 		gdb_buf_puts(out, "that needs --symbols and the kernel's unstripped vmlinux\n");
 		break;
+	case -ENOSPC:
+		gdb_buf_puts(out, "no hardware breakpoint is left for that: delete one\n");
+		break;
 	default:
-		gdb_buf_puts(
-			out, "not on this host, whose KVM does not show the kernel's move: interrupt it and see\n");
+		gdb_buf_puts(out,
+			"not here: neither this host's KVM nor these symbols show the kernel's move; interrupt it "
+			"and see\n");
 		break;
 	}
 }

@@ -119,7 +119,8 @@ struct gdb_slide {
 
 struct gdb_slide_ops { /* a Linux kernel that moves itself: qOffsets and `monitor kaslr` */
 	int (*get)(void *t, struct gdb_slide *out);
-	/* Stop once it is found. -EALREADY: it is; -ENOENT: no symbols; -ENOTSUP. */
+	/* Stop once it is found. -EALREADY: it is; -ENOENT: no symbols; -ENOSPC: no hardware breakpoint left; -ENOTSUP.
+	 */
 	int (*stop)(void *t);
 };
 

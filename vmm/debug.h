@@ -231,7 +231,7 @@ struct vm_debug_machine {
 
 	/* Where a Linux kernel has moved itself; the stop, see vm_debug_slide_stop(). May be NULL. */
 	void (*slide)(void *ctx, struct vm_slide *out);
-	int (*slide_stop)(void *ctx);
+	int (*slide_stop)(void *ctx, bool on);
 
 	/*
 	 * Write-protection of guest RAM, for write watchpoints that the debug hardware cannot hold. All vCPUs parked.
@@ -408,7 +408,7 @@ int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const
 int vm_debug_slide(struct vm_debug *d, struct vm_slide *out);
 /*
  * Once the slide is found, the machine is to stop (as by vm_debug_pause()), before the kernel gets anywhere. -EALREADY:
- * it is; -ENOENT: no symbols; -ENOTSUP: this host cannot tell so early.
+ * it is; -ENOENT: no symbols; -ENOSPC: it takes a hardware slot, and none is left; -ENOTSUP: nothing tells so early.
  */
 int vm_debug_slide_stop(struct vm_debug *d);
 

@@ -17,5 +17,5 @@ int vm_debug_slide(struct vm_debug *d, struct vm_slide *out)
 
 int vm_debug_slide_stop(struct vm_debug *d)
 {
-	return d->m.slide_stop ? d->m.slide_stop(d->m.ctx) : -ENOENT;
+	return d->m.slide_stop ? d->m.slide_stop(d->m.ctx, true) : -ENOENT;
 }

@@ -21,6 +21,8 @@ void vm_debug_attach(struct vm_debug *d)
 
 void vm_debug_detach(struct vm_debug *d)
 {
+	if (d->m.slide_stop) /* the next client did not ask for it */
+		(void)d->m.slide_stop(d->m.ctx, false);
 	pthread_mutex_lock(&d->lock);
 	d->attached = false;
 	d->pause_wanted = false;

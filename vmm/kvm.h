@@ -85,9 +85,14 @@ struct vm {
 	struct vm_debug *debug;
 	struct console *console;
 	struct image_layout layout; /* where the kernel's headers put virtual addresses */
-	struct vm_kaslr *kaslr;	    /* NULL: no --symbols; has a lock of its own */
-	struct power power;	    /* handed to devices: off, reset, panic, debug exit */
-	struct own_desc desc;	    /* its registers, for the debugger; the same in every life */
+	/*
+	 * The kernel does not stay where they put it (KASLR). A breakpoint planted by them would be met at another
+	 * address and be taken for the guest's own.
+	 */
+	bool layout_moves;
+	struct vm_kaslr *kaslr; /* NULL: no --symbols; has a lock of its own */
+	struct power power;	/* handed to devices: off, reset, panic, debug exit */
+	struct own_desc desc;	/* its registers, for the debugger; the same in every life */
 	struct arch_vm *arch;
 	int sig_fd;		/* signalfd of what ends the VM, or -1; the caller of vm_run() sets and owns it */
 	int end_fd;		/* eventfd: there is news for the main thread */

@@ -95,7 +95,7 @@ static int ops_layout(void *ctx, uint64_t va, struct mapping *out)
 	uint64_t step = LAYOUT_STEP - va % LAYOUT_STEP;
 	struct vm *vm = ctx;
 
-	if (!image_layout_find(&vm->layout, va, &out->gpa, &out->len))
+	if (vm->layout_moves || !image_layout_find(&vm->layout, va, &out->gpa, &out->len))
 		return -ENOENT;
 	if (out->len > step)
 		out->len = step;
@@ -151,9 +151,9 @@ static void ops_slide(void *ctx, struct vm_slide *out)
 	vm_kaslr_get(ctx, out);
 }
 
-static int ops_slide_stop(void *ctx)
+static int ops_slide_stop(void *ctx, bool on)
 {
-	return vm_kaslr_stop(ctx);
+	return vm_kaslr_stop(ctx, on);
 }
 
 static int ops_slots_check(void *ctx, const struct hw_slots *slots)

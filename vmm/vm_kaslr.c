@@ -20,7 +20,8 @@ struct vm_kaslr {
 	pthread_mutex_t lock;
 	atomic_bool found; /* set last: slide is valid then */
 	atomic_bool stop_wanted;
-	bool watched; /* by arch_kaslr_watch() */
+	uint64_t gate; /* where the kernel jumps to its place, guest-physical; 0: not known */
+	bool watched;  /* by arch_kaslr_watch() */
 	uint64_t slide;
 	uint64_t banner_gpa; /* of linux_banner, found with it */
 	/* Of the vCPU that looked last and had any, for a second look by somebody else. */
@@ -61,16 +62,20 @@ static bool read_kernel(void *ctx, uint64_t va, void *buf, size_t len)
 
 /* ---- life ---- */
 
-static int read_symbols(struct vm *vm, struct kaslr *kernel)
+static int read_symbols(struct vm *vm, struct vm_kaslr *k)
 {
 	struct symbols s;
 	int err = symbols_open(&s, vm->opts->symbols, arch_desc.elf_machine);
 
 	if (err)
 		return err;
-	err = kaslr_prepare(kernel, &s);
-	if (!err)
-		arch_kaslr_symbols(vm, &s);
+	err = kaslr_prepare(&k->kernel, &s);
+	if (!err) {
+		uint64_t gate = arch_kaslr_symbols(vm, &s), room;
+
+		if (!gate || !image_layout_find(&vm->layout, gate, &k->gate, &room))
+			k->gate = 0;
+	}
 	symbols_close(&s);
 	return err;
 }
@@ -103,7 +108,7 @@ int vm_kaslr_open(struct vm *vm)
 		log_error("out of memory");
 		return -ENOMEM;
 	}
-	err = read_symbols(vm, &k->kernel);
+	err = read_symbols(vm, k);
 	if (err) {
 		free(k);
 		return err;
@@ -187,6 +192,57 @@ int vm_kaslr_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *ou
 	return arch_kernel_translate(vcpu, va, out);
 }
 
+/* A condition: the vCPU is about to jump to the kernel's place. Whether it is found there or not, it is no hit. */
+static bool at_gate(void *ctx, int cpu, const struct vm_stop *stop)
+{
+	struct vm *vm = ctx;
+
+	(void)stop;
+	vm_kaslr_look(&vm->vcpus[cpu]);
+	return false;
+}
+
+static struct vm_break gate_break(struct vm *vm)
+{
+	return (struct vm_break){
+		.type = VM_BREAK_HW,
+		.addr = vm->kaslr->gate,
+		.len = arch_desc.brk_len,
+		.cond = at_gate,
+		.cond_ctx = vm,
+	};
+}
+
+static void remove_gate(struct vm *vm)
+{
+	struct vm_break b = gate_break(vm);
+
+	if (b.addr)
+		vm_debug_break_remove(vm->debug, b.type, b.addr, b.len);
+}
+
+int vm_kaslr_stop(struct vm *vm, bool on)
+{
+	struct vm_kaslr *k = vm->kaslr;
+	struct vm_break gate;
+
+	if (!k)
+		return -ENOENT;
+	if (!on) {
+		atomic_store(&k->stop_wanted, false);
+		return 0;
+	}
+	if (atomic_load(&k->found))
+		return -EALREADY;
+	if (!k->watched && !k->gate)
+		return -ENOTSUP;
+	gate = gate_break(vm);
+	if (!k->watched && vm_debug_break_insert(vm->debug, 0, &gate, NULL) < 0)
+		return -ENOSPC;
+	atomic_store(&k->stop_wanted, true);
+	return 0;
+}
+
 void vm_kaslr_get(struct vm *vm, struct vm_slide *out)
 {
 	struct vm_kaslr *k = vm->kaslr;
@@ -198,6 +254,8 @@ void vm_kaslr_get(struct vm *vm, struct vm_slide *out)
 	out->banner = k->kernel.text;
 	out->first = k->kernel.first;
 	out->percpu_at_zero = k->kernel.percpu_at_zero;
+	if (atomic_load(&k->found))
+		remove_gate(vm);
 	pthread_mutex_lock(&k->lock);
 	if (atomic_load(&k->found)) {
 		out->state = VM_SLIDE_FOUND;
@@ -209,18 +267,4 @@ void vm_kaslr_get(struct vm *vm, struct vm_slide *out)
 		out->state = VM_SLIDE_NOT_YET;
 	}
 	pthread_mutex_unlock(&k->lock);
-}
-
-int vm_kaslr_stop(struct vm *vm)
-{
-	struct vm_kaslr *k = vm->kaslr;
-
-	if (!k)
-		return -ENOENT;
-	if (atomic_load(&k->found))
-		return -EALREADY;
-	if (!k->watched)
-		return -ENOTSUP;
-	atomic_store(&k->stop_wanted, true);
-	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef VMM_VM_KASLR_H
 #define VMM_VM_KASLR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vm;
@@ -29,7 +30,7 @@ int vm_kaslr_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *ou
 
 /* Stub thread, all vCPUs parked. See vm_debug_slide(). */
 void vm_kaslr_get(struct vm *vm, struct vm_slide *out);
-/* Stub thread. See vm_debug_slide_stop(). */
-int vm_kaslr_stop(struct vm *vm);
+/* Stub thread. See vm_debug_slide_stop(); off: who asked for it has gone. */
+int vm_kaslr_stop(struct vm *vm, bool on);
 
 #endif

@@ -57,7 +57,7 @@ struct arch_vm {
 	bool lva;
 	bool aarch32_el0;	    /* the processor runs 32-bit programs */
 	unsigned nbreaks, nwatches; /* debug registers that the host has for a guest */
-	uint64_t kpti_distance; /* from the tables of programs to the kernel's: kaslr.c; 0: not known */
+	uint64_t kpti_distance;	    /* from the tables of programs to the kernel's: kaslr.c; 0: not known */
 	struct guest_time time;
 };
 

@@ -44,10 +44,8 @@ int arch_load(struct vm *vm)
 	err = arm64_boot_load(b);
 	if (!err) {
 		vm->arch->entry = b->entry;
-		/* Where the file links a kernel is not where one that moves itself runs: a breakpoint planted by that
-		 * would be met at another address and be taken for the guest's own. */
-		if (!(b->linux_kernel && opts->kaslr))
-			vm->layout = b->layout;
+		vm->layout = b->layout;
+		vm->layout_moves = b->linux_kernel && opts->kaslr;
 	}
 	image_file_close(&image);
 out:

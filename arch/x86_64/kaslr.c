@@ -46,10 +46,11 @@ static struct x86_mmu_state mmu_state(struct vcpu *vcpu)
 	};
 }
 
-void arch_kaslr_symbols(struct vm *vm, const struct symbols *s)
+uint64_t arch_kaslr_symbols(struct vm *vm, const struct symbols *s)
 {
 	(void)vm;
 	(void)s;
+	return 0;
 }
 
 size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max)

@@ -186,6 +186,15 @@ def _():
 		refused(['--kernel', write('cut%d' % size, data[:size])], IMAGE, 'cut%d' % size)
 
 
+@tap.test('symbols that are missing, none, or of something else: status 4', [X86], timeout=60)
+def _():
+	missing = os.path.join(folder(), 'no-vmlinux')
+	refused(lab('--symbols', missing), IMAGE, missing)
+	refused(lab('--symbols', folder()), IMAGE, folder())
+	refused(lab('--symbols', write('text', b'not a kernel')), IMAGE, 'not an ELF file')
+	refused(lab('--symbols', guest_path('lab')), IMAGE, 'not the vmlinux of a Linux kernel')
+
+
 @tap.test('an initrd that is missing, a folder, or does not fit: status 4', [X86], timeout=60)
 def _():
 	missing = os.path.join(folder(), 'no-initrd')

@@ -253,6 +253,15 @@ def long_stop(linux, guest):
 		gdb.resume('continue')
 		guest.check('sleep 3')
 		interrupted(gdb)
+		gdb.cmd('thread 2')
+		gdb.cmd('set scheduler-locking on')
+		end = time.monotonic() + 5      # one is stepped, the other one stands
+		while time.monotonic() < end:
+			gdb.run('stepi')
+		gdb.cmd('set scheduler-locking off')
+		gdb.resume('continue')
+		guest.check('sleep 3')
+		interrupted(gdb)
 		gdb.cmd('detach')
 	guest.shell('kill $spin $!; echo 10 >/proc/sys/kernel/watchdog_thresh')
 	tap.equal(linux.complaints(guest.check('dmesg')), [], 'complaints of the kernel')
@@ -290,5 +299,5 @@ def register(linux, running):
 	add("breakpoint instructions of the guest's user space, with a debugger's breakpoints about", own_breaks)
 	add('one hardware breakpoint more than there are slots is refused in words, the others work', slots_run_out)
 	add('breakpoints on static keys and traced functions: the kernel patches them, and says nothing', patched)
-	add('a stop of 10 s is no lockup, no stall and no clock trouble to the guest', long_stop)
+	add('a stop of 10 s, and steps of one CPU for 5 s, are no lockup, stall or clock trouble to the guest', long_stop)
 	add('power off ends minivmm with status 0', power_off)

@@ -45,6 +45,33 @@ def symbols_fit(linux, gdb, slide):
 	tap.contains(gdb.cmd('p linux_banner'), 'Linux version 6', 'banner')
 
 
+def from_the_begin(linux, first_place):
+	"""Waits for gdb, stops once the kernel is at its place; then the usual way with the symbols moved."""
+	guest = linux.boot('/vmlinuz', '--kaslr --symbols /vmlinux')
+	with linux.debugger() as gdb:
+		tap.contains(gdb.cmd('monitor kaslr'), 'not known yet', 'before the first instruction')
+		tap.equal(gdb.address('init_task'), linux.symbol('init_task'), 'where it is linked')
+		tap.contains(gdb.cmd('monitor kaslr stop'), 'stops once', 'monitor kaslr stop')
+		stop = gdb.run('continue')
+		tap.equal((stop.reason, stop.signal), ('signal-received', 'SIGINT'), 'stop')
+		slide, commands = found(gdb)
+		tap.diag('the slide is %#x' % slide)
+		follow(linux, gdb, commands)
+		symbols_fit(linux, gdb, slide)
+		tap.contains(gdb.cmd('monitor info breakpoints'), 'no breakpoints', 'what is left of the stop')
+		tap.contains(gdb.cmd('monitor kaslr stop'), 'already', 'asked for too late')
+		first_place(gdb, slide)
+		linux.start_kernel_is_reached(gdb)
+		linux.second_cpu_is_reached(gdb, linux.second_cpu)
+		gdb.resume('continue')
+		linux.user_space(guest, 'with KASLR, under gdb')
+		own = told_by_guest(guest)
+		tap.equal(own, {name: linux.symbol(name) + slide for name in own}, 'addresses that the guest knows')
+		interrupted(gdb)
+		gdb.cmd('kill')
+	guest.close()
+
+
 def later(linux):
 	"""The machine runs by itself; a gdb that comes later asks where the kernel is."""
 	guest = linux.boot('/vmlinuz', '--kaslr --symbols /vmlinux --gdb-attach', 'quiet ' + linux.isolation)
@@ -98,7 +125,12 @@ def mismatch(linux):
 	guest.close()
 
 
-def register(linux):
+def register(linux, first_place):
+	"""first_place(gdb, slide) looks around where `monitor kaslr stop` has led to."""
+	@tap.test('KASLR: stops once the kernel is at its place, then at start_kernel and on the second CPU', linux.needs, BOOT)
+	def _():
+		from_the_begin(linux, first_place)
+
 	kept = tap.fixture(lambda: later(linux))
 
 	@tap.test('KASLR: a gdb that comes later finds text, data and breakpoints in place', linux.needs, BOOT)

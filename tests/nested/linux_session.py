@@ -39,6 +39,7 @@ class Linux:
 	entry_frame = None      # the end of start_kernel's backtrace
 	not_started = None      # in the thread list, of a CPU that nobody has started
 	isolation = ''          # for the kernel's command line: page tables of programs leave the kernel out
+	second_cpu = None       # the function with which a second CPU begins
 	syscall_prefix = None   # of a system call's function
 	idle_frames = set()     # one of them ends a whole backtrace
 	steps = 400             # through system calls under a running timer

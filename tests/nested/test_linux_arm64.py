@@ -31,6 +31,7 @@ class Arm64(Linux):
 	entry_frame = '__primary_switched'
 	not_started = 'powered off'
 	isolation = 'kpti=on'
+	second_cpu = 'secondary_start_kernel'
 	syscall_prefix = '__arm64_sys_'
 	syscall_entries = ('el0_svc', 'el0t_64_sync_handler', 'el0t_64_sync')
 	idle_frames = {'__primary_switched', '__secondary_switched', 'ret_from_fork', 'el0t_64_sync'}
@@ -116,7 +117,7 @@ def _():
 		gdb.cmd('hbreak ' + linux.at('start_kernel'))
 		hit(gdb, 'start_kernel')
 		gdb.cmd('delete')
-		linux.second_cpu_is_reached(gdb, 'secondary_start_kernel')
+		linux.second_cpu_is_reached(gdb, linux.second_cpu)
 		gdb.cmd('watch jiffies_64')
 		for _ in range(2):
 			before = gdb.int('jiffies_64')
@@ -237,7 +238,13 @@ def _():
 
 # ---- the Image, which moves itself ----
 
-linux_kaslr.register(linux)
+def about_to_jump(gdb, slide):
+	tap.check(gdb.pc() < 1 << 47, 'still at its physical address: %#x' % gdb.pc())
+	stop = gdb.run('stepi')
+	tap.equal(stop.pc, linux.symbol('__primary_switched') + slide, 'and then at its place')
+
+
+linux_kaslr.register(linux, about_to_jump)
 
 
 # ---- the Image, attached to later ----

@@ -89,8 +89,10 @@ static void test_kaslr(void)
 	tap_ok(strstr(monitor("kaslr stop"), "already"), "stop, too late");
 	d.fake.slide_stop_result = -ENOENT;
 	tap_ok(strstr(monitor("kaslr stop"), "--symbols"), "stop, without symbols");
+	d.fake.slide_stop_result = -ENOSPC;
+	tap_ok(strstr(monitor("kaslr stop"), "no hardware breakpoint"), "stop, without a slot for it");
 	d.fake.slide_stop_result = -ENOTSUP;
-	tap_ok(strstr(monitor("kaslr stop"), "not on this host"), "stop, where that cannot be");
+	tap_ok(strstr(monitor("kaslr stop"), "not here"), "stop, where that cannot be");
 	tap_ok(strstr(monitor("kaslr now"), "usage"), "something else");
 	driver_end();
 }
