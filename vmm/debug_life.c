@@ -117,6 +117,8 @@ static void cpu_reborn(struct cpu_debug *c)
 	c->action = (struct vm_action){.kind = VM_STAY};
 	c->pending = (struct vm_stop){.kind = VM_STOP_NONE};
 	c->known = c->at_watch = c->stepping = c->after_stop = c->rearm = false;
+	c->let_in = LET_IN_NO;
+	c->steps = c->lift = c->nlater = 0;
 	c->slots = NULL;
 	c->call = CALL_NONE;
 }

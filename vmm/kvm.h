@@ -20,6 +20,7 @@
 #include "vmm/elf.h"
 #include "vmm/memory.h"
 #include "vmm/memslots.h"
+#include "vmm/remains.h"
 
 struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
@@ -98,7 +99,7 @@ struct vm {
 	int end_fd;		/* eventfd: there is news for the main thread */
 	atomic_int exit_status; /* of this machine; -1 until vm_exit() */
 	atomic_bool restart_wanted;
-	int old_vm_fd; /* main thread: the last machine's, or -1: closing it takes long, and waits for a quiet moment */
+	struct remains remains; /* main thread: of the last machine */
 };
 
 /* An open /dev/kvm of the right version, or -errno with one line logged. Any thread. */

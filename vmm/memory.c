@@ -68,12 +68,6 @@ static int range_register(const struct mem_range *r, unsigned slot, int vm_fd)
 	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
 
-static void log_refused(const struct mem_range *r, int err)
-{
-	log_error("--mem: cannot give the guest %" PRIu64 " MiB at 0x%" PRIx64 ": %s", r->size / MIB, r->gpa,
-		strerror(-err));
-}
-
 int memory_init(struct guest_memory *mem, int vm_fd)
 {
 	int err;
@@ -93,28 +87,13 @@ int memory_init(struct guest_memory *mem, int vm_fd)
 		if (!err)
 			err = range_register(r, (unsigned)i, vm_fd);
 		if (err) {
-			log_refused(r, err);
+			log_error("--mem: cannot give the guest %" PRIu64 " MiB at 0x%" PRIx64 ": %s", r->size / MIB,
+				r->gpa, strerror(-err));
 			memory_free(mem);
 			return err;
 		}
 		if (mem->size >= MEM_HUGE_MINIMUM)
 			madvise(r->host, r->size, MADV_HUGEPAGE);
-	}
-	return 0;
-}
-
-int memory_renew(struct guest_memory *mem, int vm_fd)
-{
-	for (int i = 0; i < mem->n; i++) {
-		const struct mem_range *r = &mem->range[i];
-		int err = memory_zero(mem, r->gpa, r->size);
-
-		if (!err)
-			err = range_register(r, (unsigned)i, vm_fd);
-		if (err) {
-			log_refused(r, err);
-			return err;
-		}
 	}
 	return 0;
 }

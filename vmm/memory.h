@@ -28,11 +28,6 @@ struct guest_memory {
  * vm_fd. 0 or -errno with one line logged; on failure nothing is left mapped.
  */
 int memory_init(struct guest_memory *mem, int vm_fd);
-/*
- * Main thread, no vCPU runs: all of it reads as zero again, and is registered with another VM. 0 or -errno with one
- * line logged. Host addresses stay.
- */
-int memory_renew(struct guest_memory *mem, int vm_fd);
 void memory_free(struct guest_memory *mem);
 
 /* Host pointer to gpa if [gpa, gpa+len) is RAM in one range, else NULL. len may be 0. */

@@ -16,6 +16,8 @@
 #include "vmm/log.h"
 #include "vmm/vm_kaslr.h"
 
+#define GIVE_BACK_MS 100 /* what a machine that has ended had is given back, unless the next one comes by then */
+
 /* ---- ways to end, and other calls from below ---- */
 
 static void vm_ring(struct vm *vm)
@@ -169,9 +171,7 @@ static int vm_create_machine(struct vm *vm)
 		log_error("/dev/kvm: cannot create a VM: %s", strerror(errno));
 		return STATUS_HOST;
 	}
-	/* What a machine was made of before is made anew in the same place. */
-	err = vm->mem.size ? memory_renew(&vm->mem, vm->vm_fd) : memory_init(&vm->mem, vm->vm_fd);
-	if (err)
+	if (memory_init(&vm->mem, vm->vm_fd))
 		return STATUS_HOST;
 	err = arch_vm_init(vm);
 	if (err == -EINVAL && vm->opts->cpu_features)
@@ -234,14 +234,7 @@ static int vm_build(struct vm *vm)
 	return status;
 }
 
-static void vm_close_old(struct vm *vm)
-{
-	if (vm->old_vm_fd >= 0)
-		close(vm->old_vm_fd);
-	vm->old_vm_fd = -1;
-}
-
-/* Undoes vm_build(), also half of it; the console and the pages of RAM stay. */
+/* Undoes vm_build(), also half of it, and twice; the console stays. */
 static void vm_take_apart(struct vm *vm)
 {
 	/* The console's thread calls into devices, and they are freed with vm->arch. */
@@ -256,8 +249,8 @@ static void vm_take_apart(struct vm *vm)
 	vm->pio.n = vm->mmio.n = 0;
 	vm->layout.n = 0;
 	memslots_free(&vm->memslots);
-	vm_close_old(vm);
-	vm->old_vm_fd = vm->vm_fd;
+	if (vm->vm_fd >= 0)
+		remains_take(&vm->remains, vm->vm_fd, &vm->mem);
 	vm->vm_fd = -1;
 }
 
@@ -268,7 +261,7 @@ int vm_create(struct vm *vm, const struct options *opts)
 	memset(vm, 0, sizeof(*vm));
 	vm->opts = opts;
 	vm->ncpus = opts->ncpus;
-	vm->kvm_fd = vm->vm_fd = vm->old_vm_fd = vm->sig_fd = -1;
+	vm->kvm_fd = vm->vm_fd = vm->sig_fd = -1;
 	vm->power = (struct power){.event = vm_power_event, .ctx = vm};
 	atomic_init(&vm->exit_status, -1);
 	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -293,8 +286,7 @@ void vm_destroy(struct vm *vm)
 	own_desc_free(&vm->desc);
 	vm_kaslr_close(vm);
 	vm_take_apart(vm);
-	vm_close_old(vm);
-	memory_free(&vm->mem);
+	remains_wait(&vm->remains);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
 	if (vm->end_fd >= 0)
@@ -303,19 +295,20 @@ void vm_destroy(struct vm *vm)
 
 /* ---- running ---- */
 
-/* Until somebody has news: the machine's end, the process's end, a wish for a new machine. */
-static void vm_sleep(struct vm *vm)
+/* Until somebody may have news: the machine's end, the process's end, a wish for a new machine. False: time is up. */
+static bool vm_sleep(struct vm *vm, int timeout_ms)
 {
 	struct pollfd fds[] = {{.fd = vm->end_fd, .events = POLLIN}, {.fd = vm->sig_fd, .events = POLLIN}};
 	struct signalfd_siginfo info;
 	uint64_t rings;
+	int n = poll(fds, 2, timeout_ms);
 
-	if (poll(fds, 2, -1) < 0) {
+	if (n < 0) {
 		if (errno == EINTR)
-			return;
+			return true;
 		log_error("poll: %s", strerror(errno));
 		vm_quit(vm, STATUS_HOST);
-		return;
+		return true;
 	}
 	if (fds[0].revents && read(vm->end_fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
 		vm_quit(vm, STATUS_HOST);
@@ -323,6 +316,7 @@ static void vm_sleep(struct vm *vm)
 		log_info("ended by signal %u", info.ssi_signo);
 		vm_quit(vm, STATUS_ENDED);
 	}
+	return n > 0;
 }
 
 static void vm_start(struct vm *vm)
@@ -371,7 +365,21 @@ static void vm_renew(struct vm *vm)
 		vm_debug_reborn(vm->debug);
 		vm_start(vm);
 	}
-	vm_close_old(vm);
+	remains_give_back(&vm->remains);
+}
+
+/* There is no machine, and nobody has asked for one yet. gdb's `run` kills the old one just before. */
+static void vm_end(struct vm *vm)
+{
+	int status, wait_ms = GIVE_BACK_MS;
+
+	vm_take_apart(vm);
+	while (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm)) {
+		if (vm_sleep(vm, wait_ms))
+			continue;
+		remains_give_back(&vm->remains);
+		wait_ms = -1;
+	}
 }
 
 int vm_run(struct vm *vm)
@@ -381,14 +389,10 @@ int vm_run(struct vm *vm)
 	vm_start(vm);
 	for (;;) {
 		while (!vm_debug_over(vm->debug, &status) && atomic_load(&vm->exit_status) < 0 && !vm_restart_asked(vm))
-			vm_sleep(vm);
+			vm_sleep(vm, -1);
 		vm_join(vm);
-		if (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm)) {
-			vm_take_apart(vm);
-			vm_close_old(vm);
-		}
-		while (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm))
-			vm_sleep(vm);
+		if (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm))
+			vm_end(vm);
 		if (vm_debug_over(vm->debug, &status))
 			return status;
 		vm_renew(vm);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gdb/target_vm.h"
+#include "tests/fake/fake_life.h"
 #include "tests/fake/fake_machine.h"
 #include "tests/unit/tap.h"
 
@@ -117,7 +118,7 @@ static void greet(struct stub *s)
 
 /* ---- life ---- */
 
-static struct stub *stub_start(int ncpus, bool delays)
+static struct stub *stub_begin(int ncpus, bool delays, void (*start)(struct fake_machine *m))
 {
 	struct stub *s = calloc(1, sizeof(*s));
 	struct gdb_service service;
@@ -131,10 +132,15 @@ static struct stub *stub_start(int ncpus, bool delays)
 	service = target_vm_service(s->target);
 	if (gdb_server_open(&s->server, s->path, &service) || gdb_server_start(s->server))
 		abort();
-	fake_start(s->m);
+	start(s->m);
 	client_connect(s);
 	greet(s);
 	return s;
+}
+
+static struct stub *stub_start(int ncpus, bool delays)
+{
+	return stub_begin(ncpus, delays, fake_start);
 }
 
 static void stub_end(struct stub *s)
@@ -315,6 +321,48 @@ static void test_kill(void)
 	stub_end(s);
 }
 
+/* Extended mode: run, kill, the machine's own ends and restarts, in any order; then the client leaves, and that is all. */
+static void test_lives(void)
+{
+	static const char *const ways[] = {"vRun;", "vKill;1", "R00", "D"};
+	struct stub *s = stub_begin(3, true, fake_live);
+	unsigned bad = 0;
+	char z[32];
+
+	snprintf(z, sizeof(z), "Z0,%x,1", SHARED_BP);
+	tap_is_str(ask(s, "!"), "OK", "extended mode");
+	for (unsigned round = 0; round < 200 && !bad; round++) {
+		const char *way = ways[round % 4];
+
+		bad += !is_stop(ask(s, "vRun;"));
+		bad += strcmp(ask(s, z), "OK") != 0;
+		bad += !strstr(ask(s, "vCont;c"), "swbreak");
+		if (round % 3 == 0) {
+			send_packet(s, "vCont;c");
+			fake_exit(s->m, 42);
+			/* or a hit, and then the end meets a stopped machine */
+			bad += !receive(s, TIMEOUT_MS);
+			bad += !is_stop(ask(s, "vRun;"));
+		}
+		send_packet(s, way);
+		if (way[0] != 'R')
+			bad += !receive(s, TIMEOUT_MS);
+		bad += ask(s, "?")[0] == '(';
+	}
+	tap_is_u64(bad, 0, "200 rounds");
+	bad = !is_stop(ask(s, "vRun;"));
+	tap_is_str(ask(s, "vKill;1"), "OK", "kill");
+	tap_is_str(ask(s, "g"), "E03", "no registers of what is not there");
+	client_close(s);
+	gdb_server_close(s->server); /* joins its thread, which has seen the client go, or has not */
+	target_vm_free(s->target);
+	vm_debug_quit(s->m->debug, 14);
+	fake_life_ring(s->m, false);
+	tap_is_u64((uint64_t)fake_live_end(s->m), 14, "status");
+	rmdir(s->dir);
+	free(s);
+}
+
 int main(void)
 {
 	test_hits();
@@ -325,5 +373,6 @@ int main(void)
 	test_second_client();
 	test_exit_in_flight();
 	test_kill();
+	test_lives();
 	return tap_done();
 }

@@ -91,10 +91,10 @@ class Linux:
 		return self.isa.kernel.symbols[name]
 
 	@contextlib.contextmanager
-	def debugger(self):
+	def debugger(self, extended=False):
 		"""A gdb with the kernel's symbols, attached. Not detached at the end: that is the test's."""
 		with Gdb(self.isa.kernel.debug, patience=2, program=self.isa.gdb) as gdb:
-			gdb.connect(self.nest().outer.outside('gdb0'))
+			gdb.connect(self.nest().outer.outside('gdb0'), extended=extended)
 			yield gdb
 
 	def at(self, function):
@@ -149,6 +149,26 @@ class Linux:
 			lines.append(stop.line)
 		# a compiler mixes the lines a little
 		tap.check(max(lines) > lines[0], 'next came to lines %s' % lines)
+
+	def reboot_and_run_again(self, guest, gdb):
+		"""Extended mode, the guest in user space and running: it reboots; gdb runs another one, twice."""
+		guest.type('reboot -f\n')
+		tap.equal(gdb.wait_stop().reason, 'exited-normally', 'what gdb hears of a reboot')
+		gdb.cmd('break ' + self.at('start_kernel'))
+		begin = time.monotonic()
+		hit(gdb, 'start_kernel', 'run')
+		tap.diag('run: start_kernel again after %.2f s' % (time.monotonic() - begin))
+		gdb.cmd('delete')
+		gdb.resume('continue')
+		self.user_space(guest, 'after run')
+		tap.check(float(guest.check('cat /proc/uptime').split()[0]) < BOOT, 'time since its start')
+		interrupted(gdb)
+		begin = time.monotonic()
+		gdb.run('starti')
+		tap.diag('starti: %.2f s' % (time.monotonic() - begin))
+		tap.contains(gdb.threads()[1]['details'], self.not_started, 'state of the second CPU')
+		gdb.cmd('kill')
+		gdb.cmd('disconnect')
 
 	def second_cpu_is_reached(self, gdb, function):
 		"""From start_kernel on: a stop on the second CPU's way up; both become idle, one of them perhaps before."""

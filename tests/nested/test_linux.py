@@ -142,17 +142,16 @@ def _():
 
 # ---- the bzImage, waiting for gdb ----
 
-@tap.test('bzImage: break at start_kernel before it is unpacked; user space; reboot seen by gdb', NEEDS, BOOT)
+@tap.test('bzImage: break at start_kernel before it is unpacked; user space; reboot seen by gdb; run again', NEEDS, BOOT)
 def _():
 	guest = linux.boot('/vmlinuz')
-	with linux.debugger() as gdb:
+	with linux.debugger(extended=True) as gdb:
 		linux.start_kernel_is_reached(gdb)
 		gdb.resume('continue')
 		linux.user_space(guest, 'bzImage, under gdb')
 		tap.equal(guest.check('cat /proc/cmdline'), 'console=ttyS0 nokaslr quiet\n', 'command line')
-		guest.type('reboot -f\n')
-		tap.equal(gdb.wait_stop().reason, 'exited-normally', 'what gdb hears of a reboot')
-	tap.equal(guest.wait(BOOT), 0, 'exit status of a reboot')
+		linux.reboot_and_run_again(guest, gdb)
+	tap.equal(guest.wait(BOOT), 14, 'exit status: killed')
 	guest.close()
 
 

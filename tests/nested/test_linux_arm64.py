@@ -199,16 +199,15 @@ def _():
 
 # ---- vmlinux, waiting for gdb ----
 
-@tap.test('vmlinux: break at start_kernel, user space; reboot seen by gdb', NEEDS, BOOT)
+@tap.test('vmlinux: break at start_kernel, user space; reboot seen by gdb; run again', NEEDS, BOOT)
 def _():
 	guest = linux.boot('/vmlinux')
-	with linux.debugger() as gdb:
+	with linux.debugger(extended=True) as gdb:
 		linux.start_kernel_is_reached(gdb)
 		gdb.resume('continue')
 		linux.user_space(guest, 'vmlinux, under gdb')
-		guest.type('reboot -f\n')
-		tap.equal(gdb.wait_stop().reason, 'exited-normally', 'what gdb hears of a reboot')
-	tap.equal(guest.wait(BOOT), 0, 'exit status of a reboot')
+		linux.reboot_and_run_again(guest, gdb)
+	tap.equal(guest.wait(BOOT), 14, 'exit status: killed')
 	guest.close()
 
 
