@@ -14,6 +14,7 @@
 
 #define FAKE_CPUS_MAX  8
 #define FAKE_RAM       0x10000
+#define FAKE_PAGE      0x1000
 #define FAKE_CODE(cpu) (0x1000u * ((unsigned)(cpu) + 1)) /* its loop, LOOP_LEN bytes, the last jumps back */
 #define FAKE_LOOP_LEN  16
 #define FAKE_SHARED    0xe000u		     /* a routine that every loop calls: OP_WORK bytes, ends with OP_RET */
@@ -26,7 +27,7 @@ enum fake_op {
 	OP_CALL = 0xe8, /* to FAKE_SHARED */
 	OP_RET = 0xc3,
 	OP_JUMP = 0xeb,	 /* to the loop's start */
-	OP_WRITE = 0x88, /* FAKE_DATA */
+	OP_WRITE = 0x88, /* FAKE_DATA: each changes it */
 	OP_BREAK = 0xcc,
 	OP_WAIT = 0xf4, /* until kicked, like a halted CPU */
 };
@@ -57,6 +58,12 @@ struct fake_machine {
 	bool watch_before; /* watchpoints report before the access */
 	bool hw_only;	   /* swbreak() answers VM_SWBREAK_HW */
 	unsigned hw_slots;
+	bool no_data_slots;	/* data accesses do not trap */
+	bool undecoded;		/* writes to protected pages leave the guest without saying what they are */
+	const char *busy;	/* what page_busy() answers */
+	atomic_uint nprotected; /* pages: FAKE_DATA's is one of them whenever there are any */
+	atomic_bool lifted;
+	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
 	atomic_int killed;
