@@ -42,7 +42,8 @@ struct vm_stop {
 	enum vm_stop_kind kind;
 	enum hw_kind access; /* VM_STOP_WATCH */
 	bool made;
-	uint64_t pc; /* linear address of the next instruction */
+	bool sequence; /* VM_STOP_STEPPED: over a whole exclusive sequence */
+	uint64_t pc;   /* linear address of the next instruction */
 	uint64_t addr;
 };
 

@@ -124,6 +124,7 @@ static int cause_break(struct vcpu *vcpu, struct vm_stop *out)
 		return arm64_guest_debug_returned(vcpu);
 	if (owner == ARM64_DBG_PRIVATE) {
 		out->kind = VM_STOP_STEPPED;
+		out->sequence = true;
 		a->step.exited = true;
 		return arm64_step_finish(vcpu);
 	}
