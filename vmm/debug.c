@@ -316,7 +316,7 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
 		return;
 	c->known = c->at_watch = false;
-	if (c->lift && (--c->lift == 0 || breaks_at(d, cpu, stop->pc)))
+	if (c->lift && (--c->lift == 0 || stop->sequence || breaks_at(d, cpu, stop->pc)))
 		c->lift = 0;
 	switch (was_solo && c->let_in == LET_IN_GOING ? VM_CONT : c->action.kind) {
 	case VM_STEP_RANGE:

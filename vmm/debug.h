@@ -79,6 +79,7 @@ struct vm_stop {
 	enum hw_kind access; /* VM_STOP_WATCH */
 	bool made;
 	enum vm_fault fault; /* VM_STOP_FAULT */
+	bool sequence;	     /* VM_STOP_STEPPED: over a whole exclusive sequence */
 	uint64_t pc;	     /* linear address of the next instruction */
 	uint64_t addr;
 	struct vm_access event; /* VM_STOP_EVENT */

@@ -101,7 +101,7 @@ struct break_entry {
 	uint64_t space;		  /* vm_debug_machine.space */
 	uint64_t gpa;
 	uint8_t *host;
-	int watch_cpu;	  /* a watchpoint: whose tables say where it leads */
+	int watch_cpu; /* a watchpoint: whose tables say where it leads */
 };
 
 /* Watched bytes that are contiguous in both views of memory. */

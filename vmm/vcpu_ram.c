@@ -60,26 +60,6 @@ bool vcpu_ram_write(struct vcpu *vcpu)
 	return true;
 }
 
-bool vcpu_ram_report(struct vcpu *vcpu)
-{
-	struct vm_debug *debug = vcpu->vm->debug;
-	struct vcpu_ram ram = vcpu->ram;
-
-	vcpu->ram = (struct vcpu_ram){.news = RAM_NONE};
-	if (ram.news == RAM_NONE)
-		return false;
-	if (ram.withheld)
-		(void)arch_write_undo(vcpu, ram.pc);
-	(void)arch_regs_fetch(vcpu);
-	if (ram.news == RAM_LIFT) {
-		(void)vm_debug_lift(debug, vcpu->id, 1);
-	} else {
-		ram.stop.pc = arch_pc(vcpu);
-		(void)vm_debug_trap(debug, vcpu->id, &ram.stop);
-	}
-	return ram.withheld;
-}
-
 /* Does a write to these addresses hit a watchpoint? */
 static bool hits(struct vcpu *vcpu, const struct arch_write *w, struct vm_stop *stop)
 {
@@ -111,4 +91,23 @@ bool vcpu_ram_blocked(struct vcpu *vcpu)
 	stop.pc = arch_pc(vcpu);
 	(void)vm_debug_trap(vcpu->vm->debug, vcpu->id, &stop);
 	return true;
+}
+
+bool vcpu_ram_report(struct vcpu *vcpu)
+{
+	struct vcpu_ram ram = vcpu->ram;
+
+	vcpu->ram = (struct vcpu_ram){.news = RAM_NONE};
+	if (ram.news == RAM_NONE)
+		return false;
+	if (ram.withheld)
+		(void)arch_write_undo(vcpu, ram.pc);
+	(void)arch_regs_fetch(vcpu);
+	if (ram.news == RAM_LIFT) {
+		(void)vcpu_ram_blocked(vcpu);
+	} else {
+		ram.stop.pc = arch_pc(vcpu);
+		(void)vm_debug_trap(vcpu->vm->debug, vcpu->id, &ram.stop);
+	}
+	return ram.withheld;
 }

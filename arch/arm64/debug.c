@@ -178,8 +178,10 @@ static int cause_break(struct vcpu *vcpu, struct vm_stop *out)
 		return let_in_returned(vcpu, out);
 	if (owner == ARM64_DBG_PRIVATE && !a->step.active)
 		return arm64_guest_debug_returned(vcpu);
-	if (owner == ARM64_DBG_PRIVATE)
+	if (owner == ARM64_DBG_PRIVATE) {
+		out->sequence = true;
 		return step_made(vcpu, out);
+	}
 	if (owner < 0 || owner & ARM64_DBG_GUEST)
 		return arm64_guest_debug_hit(vcpu, owner, ESR_EC_BREAK_LOW, ESR_ISS_DEBUG, NULL);
 	out->kind = VM_STOP_HWBREAK;

@@ -21,7 +21,8 @@
 #define CLASS_PAIR    5
 #define CLASS_REG     7
 #define STORE_OPC     0
-#define STORE_OPC_128 2 /* of a vector register */
+#define STORE_OPC_128 2	 /* of a vector register */
+#define ATOMIC_LDAPR  12 /* which is a load */
 #define EXTEND_UXTW   2
 #define EXTEND_SXTW   6
 #define VECTOR_BYTES  16
@@ -93,6 +94,8 @@ static bool decode_register(uint32_t insn, struct arm64_store *s)
 	if (BIT(insn, 25))
 		return false;
 	if (!IS_VECTOR(insn) && !BIT(insn, 24) && BIT(insn, 21) && !FIELD(insn, 10, 2)) { /* atomic: [Rn] */
+		if (FIELD(insn, 12, 4) == ATOMIC_LDAPR)
+			return false;
 		s->size = 1u << shift;
 		return true;
 	}

@@ -132,6 +132,37 @@ static bool let_in(const struct fake_cpu *c)
 	return c->how == VM_ARM_LET_IN || c->how == VM_ARM_LET_IN_ON;
 }
 
+/* It may race with others, as in a guest; never an OP_BREAK. */
+static void write_data(struct fake_cpu *c)
+{
+	uint8_t *data = &c->m->ram[FAKE_DATA];
+
+	__atomic_store_n(data, (__atomic_load_n(data, __ATOMIC_RELAXED) + 1) & 0x7f, __ATOMIC_RELAXED);
+}
+
+/* OP_WRITE to a protected page. Returns whether the instruction is still to come; *watched: that is due afterwards. */
+static bool write_traps(struct fake_cpu *c, struct vm_stop *stop, bool *watched)
+{
+	struct fake_machine *m = c->m;
+	struct vm_stop hit;
+
+	if (!atomic_load(&m->nprotected) || atomic_load(&m->lifted))
+		return false;
+	if (m->undecoded) {
+		if (!vm_debug_lift(m->debug, c->id, 1))
+			abort();
+		return true;
+	}
+	if (!vm_debug_watched(m->debug, c->id, FAKE_DATA, 1, &hit))
+		return false;
+	hit.pc = stop->pc;
+	*stop = hit;
+	if (!m->watch_before)
+		stop->kind = VM_STOP_NONE;
+	*watched = true;
+	return m->watch_before;
+}
+
 /* One instruction. Returns whether *stop was filled. */
 static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 {
@@ -173,6 +204,13 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		stop->kind = VM_STOP_WATCH;
 		return true;
 	}
+	if (op == OP_WRITE && write_traps(c, stop, &watched)) {
+		if (stop->kind == VM_STOP_NONE)
+			atomic_store(&c->kicked, true); /* back to the checkpoint */
+		return stop->kind != VM_STOP_NONE;
+	}
+	if (op == OP_WRITE && atomic_load(&c->m->nprotected))
+		write_data(c);
 	leads(c, pc, &gpa);
 	c->ran[gpa % FAKE_RAM]++;
 	c->count++;
@@ -381,13 +419,46 @@ static void *op_ram(void *ctx, uint64_t gpa, uint64_t *len)
 
 static int op_slots_check(void *ctx, const struct hw_slots *slots)
 {
-	return slots->n <= ((struct fake_machine *)ctx)->hw_slots ? 0 : -ENOSPC;
+	struct fake_machine *m = ctx;
+
+	for (unsigned i = 0; i < slots->n; i++) {
+		if (m->no_data_slots && slots->slot[i].kind != HW_EXEC)
+			return -EOPNOTSUPP;
+	}
+	return slots->n <= m->hw_slots ? 0 : -ENOSPC;
 }
 
 static enum vm_swbreak op_swbreak(void *ctx, int cpu)
 {
 	(void)cpu;
 	return ((struct fake_machine *)ctx)->hw_only ? VM_SWBREAK_HW : VM_SWBREAK_PLANT;
+}
+
+static int op_protect(void *ctx, const uint64_t *pages, size_t n, bool lifted)
+{
+	struct fake_machine *m = ctx;
+
+	for (int i = 0; i < m->ncpus; i++) {
+		if (atomic_load(&m->cpu[i].inside))
+			abort();
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (pages[i] % FAKE_PAGE || (i && pages[i] <= pages[i - 1]))
+			abort();
+	}
+	atomic_fetch_add(lifted ? &m->lifts : &m->protects, 1);
+	atomic_store(&m->nprotected, n);
+	atomic_store(&m->lifted, lifted);
+	return 0;
+}
+
+static const char *op_page_busy(void *ctx, int cpu, const uint64_t *pages, size_t n)
+{
+	struct fake_machine *m = ctx;
+
+	(void)pages;
+	(void)n;
+	return pthread_equal(pthread_self(), m->cpu[cpu].thread) ? m->busy : "not the own thread";
 }
 
 static void op_state_text(void *ctx, int cpu, char *buf, size_t len)
@@ -480,6 +551,9 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 		.ram = op_ram,
 		.slots_check = op_slots_check,
 		.swbreak = op_swbreak,
+		.page_size = FAKE_PAGE,
+		.protect = op_protect,
+		.page_busy = op_page_busy,
 		.state_text = op_state_text,
 		.catch_check = op_catch_check,
 		.catch_msrs = op_catch_msrs,

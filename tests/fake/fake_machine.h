@@ -32,7 +32,7 @@ enum fake_op {
 	OP_RET = 0xc3,
 	OP_IRET = 0xcf,
 	OP_JUMP = 0xeb,	 /* to the loop's start */
-	OP_WRITE = 0x88, /* FAKE_DATA */
+	OP_WRITE = 0x88, /* FAKE_DATA: each changes it */
 	OP_BREAK = 0xcc,
 	OP_UNTIL = 0x75, /* to the loop's start until enough interrupts were handled */
 	OP_WAIT = 0xf4,	 /* until kicked, like a halted CPU */
@@ -92,6 +92,12 @@ struct fake_machine {
 	unsigned site;
 	bool events; /* OP_WRITE is two accesses that may be caught, reading and writing `writes` at FAKE_DATA */
 	unsigned nmsrs;
+	bool no_data_slots;	/* data accesses do not trap */
+	bool undecoded;		/* writes to protected pages leave the guest without saying what they are */
+	const char *busy;	/* what page_busy() answers */
+	atomic_uint nprotected; /* pages: FAKE_DATA's is one of them whenever there are any */
+	atomic_bool lifted;
+	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
 	atomic_int resumed;
 	atomic_int killed;

@@ -193,6 +193,36 @@ def watch_wide(host):
 
 # ---- arm64 ----
 
+@scenario('stores across two pages, one of which is protected: watched, and made right', 'watch', 'protect', 'breakpoints',
+	  'step', arch='arm64', timeout=120)
+def watch_across_pages(host):
+	with raw_session(host, 'lab=stores,3') as (m, c, sym):
+		base = sym['pages'] + 4096 - 79
+		accesses = {a: off for a, off, _, _ in zip(*[iter(
+			[c.read_int(a) for a in range(sym['store_table'], sym['store_table_end'], 8)])] * 4)}
+		made = []
+		for spot, wanted in (None, []), (4096, [77, 128]), (4095, [77]):
+			runs_to(c, sym['stores'])
+			tap.equal(c.set_reg('x0', base), 'OK', 'x0')
+			tap.equal(c.ask('M%x,160:%s' % (base, '00' * 0x160)), 'OK', 'clearing')
+			c.plant(sym['stores_end'])
+			filled = fill_slots(host, c, sym)
+			if spot:
+				set_watch(c, sym['pages'] + spot, 1)
+			seen = []
+			while (stop := c.resume()).pc != sym['stores_end']:
+				tap.equal((stop.reason, watched_address(stop)), ('watch', sym['pages'] + spot), 'stop')
+				tap.equal(c.read_int(sym['pages'] + spot, 1), bool(seen), 'the byte before the store')
+				seen.append(accesses[stop.pc])
+			tap.equal(seen, wanted, 'stores to the byte at %s' % spot)
+			made.append(c.read(base, 0x160))
+			c.unplant(sym['stores_end'])
+			for z in filled + (['%x,1' % (sym['pages'] + spot)] if spot else []):
+				tap.equal(c.ask('z2,' + z), 'OK', 'z2')
+		tap.check(made[0] == made[1] == made[2] and 1 in made[0], 'what was stored')
+		ends_raw(m, c, 'stored ')
+
+
 @scenario('a lock made of exclusives in a protected page: none gets in twice, each write to the total is seen', 'watch',
 	  'protect', 'step', arch='arm64', timeout=120)
 def watch_beside_exclusives(host):

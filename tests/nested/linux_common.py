@@ -240,6 +240,37 @@ def patched(linux, guest):
 	tap.equal(linux.complaints(guest.check('dmesg')), [], 'complaints of the kernel')
 
 
+def watched_without_slots(linux, guest):
+	with linux.debugger() as gdb:
+		code = linux.symbol('start_kernel') & ~7
+		for i in range(linux.facts()['watch_write_slots']):
+			gdb.cmd('watch *(long *)%#x' % (code + 8 * i))          # nobody writes there
+		gdb.cmd('watch panic_timeout')
+		for value in (41, 0):
+			gdb.resume('continue')
+			guest.type('echo %d >/proc/sys/kernel/panic; echo do""ne\n' % value)
+			stop = gdb.wait_stop(BOOT)
+			tap.equal(stop.reason, 'watchpoint-trigger', 'stop')
+			tap.equal(gdb.int('panic_timeout'), value, 'what was written')
+			frames = gdb.frames()
+			tap.check([f for f in frames if 'proc_do' in f], 'who wrote it: %s' % frames)
+		gdb.resume('continue')
+		guest.expect('done', BOOT)
+		interrupted(gdb)
+		# in a page with locks, and written by whichever CPU takes the tick
+		gdb.cmd('watch jiffies_64')
+		for _ in range(5):
+			before = gdb.int('jiffies_64')
+			tap.equal(gdb.run('continue').reason, 'watchpoint-trigger', 'stop')
+			tap.check(gdb.int('jiffies_64') > before, 'it was written')
+		gdb.cmd('delete')
+		gdb.resume('continue')
+		alive(guest)
+		interrupted(gdb)
+		gdb.cmd('detach')
+	alive(guest)
+
+
 def long_stop(linux, guest):
 	guest.check('dmesg -c >/dev/null; echo 1 >/proc/sys/kernel/watchdog_thresh;'
 		    'echo 3 >/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout')
@@ -298,6 +329,7 @@ def register(linux, running):
 	add('registers written: a function is left with another result', registers_written)
 	add("breakpoint instructions of the guest's user space, with a debugger's breakpoints about", own_breaks)
 	add('one hardware breakpoint more than there are slots is refused in words, the others work', slots_run_out)
+	add('a sysctl is watched, all slots being taken: the write comes from user space', watched_without_slots)
 	add('breakpoints on static keys and traced functions: the kernel patches them, and says nothing', patched)
 	add('a stop of 10 s, and steps of one CPU for 5 s, are no lockup, stall or clock trouble to the guest', long_stop)
 	add('power off ends minivmm with status 0', power_off)
