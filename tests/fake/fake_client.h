@@ -4,8 +4,17 @@
 
 #include "tests/fake/fake_machine.h"
 
-/* A machine that has stopped before its first instruction, with a client attached. */
-struct fake_machine *client_start(struct fake_machine *m);
+#define CLIENT_SHARED_BP (FAKE_SHARED + 3)
+
+/* Starts the machine, with a client attached: it has stopped before its first instruction. */
+struct fake_machine *client_attach(struct fake_machine *m);
+struct fake_machine *client_attached(int ncpus, bool delays);
+/* The next event is a stop of this kind; everybody is outside the guest and no breakpoint byte is in memory. */
+bool client_stopped_by(struct fake_machine *m, enum vm_stop_kind kind, struct vm_debug_event *ev);
+int client_resume_all(struct fake_machine *m, enum vm_action_kind kind);
+int client_resume_one(struct fake_machine *m, int cpu, enum vm_action_kind kind);
+/* A condition that is false, and counts in an atomic_uint how often it was asked for. */
+bool client_never(void *ctx, int cpu, const struct vm_stop *stop);
 bool client_next(struct fake_machine *m, struct vm_debug_event *ev, int timeout_ms);
 /* Every vCPU goes on. */
 void client_run(struct fake_machine *m);

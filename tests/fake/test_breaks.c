@@ -60,7 +60,7 @@ static bool hits(struct fake_machine *m, uint64_t pc, struct vm_debug_event *ev)
 /* The address is mapped while the guest runs; nobody is told until it is executed. */
 static void test_pending(void)
 {
-	struct fake_machine *m = client_start(machine(3, MODULE - 2));
+	struct fake_machine *m = client_attach(machine(3, MODULE - 2));
 	struct vm_debug_event ev;
 	uint64_t ran = 0;
 
@@ -91,7 +91,7 @@ static void test_pending(void)
 
 static void test_slot_meanwhile(void)
 {
-	struct fake_machine *m = client_start(machine(1, MODULE - 2));
+	struct fake_machine *m = client_attach(machine(1, MODULE - 2));
 	struct vm_debug_event ev;
 
 	client_insert(m, 0, VM_BREAK_SW, MODULE);
@@ -107,7 +107,7 @@ static void test_slot_meanwhile(void)
 
 static void test_not_loaded(void)
 {
-	struct fake_machine *m = client_start(machine(1, MODULE - 2));
+	struct fake_machine *m = client_attach(machine(1, MODULE - 2));
 	struct vm_debug_event ev;
 
 	memset(&m->ram[PAGE_A], 0, FAKE_PAGE);
@@ -125,7 +125,7 @@ static void test_not_loaded(void)
 /* Code that the guest may patch has a slot, if nobody needs it. */
 static void test_sites_and_slots(void)
 {
-	struct fake_machine *m = client_start(machine(1, MODULE - 2));
+	struct fake_machine *m = client_attach(machine(1, MODULE - 2));
 	uint64_t site = FAKE_HIGH + 0x5000;
 
 	for (unsigned i = 0; i < 6; i++) {
@@ -149,7 +149,7 @@ static void test_sites_and_slots(void)
 
 static void test_remapped(void)
 {
-	struct fake_machine *m = client_start(machine(2, MODULE - 2));
+	struct fake_machine *m = client_attach(machine(2, MODULE - 2));
 	struct vm_debug_event ev;
 
 	atomic_store(&m->module, PAGE_A);
@@ -187,7 +187,7 @@ static void test_remapped(void)
 
 static void test_overwritten(void)
 {
-	struct fake_machine *m = client_start(machine(1, FAKE_HIGH + PAGE_A));
+	struct fake_machine *m = client_attach(machine(1, FAKE_HIGH + PAGE_A));
 	uint64_t addr = FAKE_HIGH + SITE_A;
 	struct vm_debug_event ev;
 
@@ -219,7 +219,7 @@ static void test_spaces(bool hw)
 	m->cpu[1].space = 2;
 	atomic_store(&m->user[1], PAGE_A);
 	atomic_store(&m->user[2], PAGE_B);
-	client_start(m);
+	client_attach(m);
 	tap_ok(client_insert(m, 0, VM_BREAK_SW, USER) == 0, "a breakpoint in one program (%s)",
 		hw ? "slot" : "planted");
 	for (int i = 0; i < 50; i++)
@@ -256,7 +256,7 @@ static void test_text_poke(void)
 	for (int i = 1; i < 4; i++)
 		m->cpu[i].far = PAGE_A;
 	m->hw_slots = 0;
-	client_start(m);
+	client_attach(m);
 	client_insert(m, 0, VM_BREAK_SW, FAKE_HIGH + SITE_A);
 	for (int i = 0; i < 1500 && !bad; i++) {
 		client_run(m);
@@ -303,7 +303,7 @@ static void test_hundreds(void)
 	memset(&m->ram[0x5000], OP_WORK, 0x5000);
 	memcpy(before, m->ram, FAKE_RAM);
 	m->delays = false;
-	client_start(m);
+	client_attach(m);
 	for (int many = 0; many < 2; many++) {
 		begin = now_us();
 		for (int i = 0; i < ROUNDS; i++) {
@@ -352,7 +352,7 @@ static void test_stress(void)
 	m->cpu[4].far = FAKE_USER;
 	memcpy(before, m->ram, FAKE_RAM);
 	srand(7);
-	client_start(m);
+	client_attach(m);
 	for (int round = 0; round < 2500 && !bad; round++) {
 		for (int i = rand() % 6; i > 0; i--) {
 			enum vm_break_type type = rand() % 4 ? VM_BREAK_SW : VM_BREAK_HW;

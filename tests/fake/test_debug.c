@@ -1,92 +1,11 @@
 /* vm_debug over fake vCPUs: who runs, who stops, what is reported, how often. Run under TSan. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/fake/fake_machine.h"
+#include "tests/fake/fake_client.h"
 #include "tests/unit/tap.h"
-
-#define SHARED_BP (FAKE_SHARED + 3)
-
-static bool next_event(struct fake_machine *m, struct vm_debug_event *ev, int timeout_ms)
-{
-	struct pollfd p = {.fd = vm_debug_fd(m->debug), .events = POLLIN};
-
-	while (!vm_debug_next(m->debug, ev)) {
-		if (poll(&p, 1, timeout_ms) != 1)
-			return false;
-		vm_debug_drain(m->debug);
-	}
-	return true;
-}
-
-/* The next event is a stop of this kind; everybody is outside the guest and no breakpoint byte is in memory. */
-static bool stopped_by(struct fake_machine *m, enum vm_stop_kind kind, struct vm_debug_event *ev)
-{
-	if (!next_event(m, ev, 10000)) {
-		tap_diag("no event");
-		return false;
-	}
-	for (int i = 0; i < m->ncpus; i++) {
-		if (atomic_load(&m->cpu[i].inside)) {
-			tap_diag("cpu %d still runs", i);
-			return false;
-		}
-	}
-	for (unsigned a = 0; a < FAKE_RAM; a++) {
-		if (m->ram[a] == OP_BREAK) {
-			tap_diag("a planted byte shows at 0x%x", a);
-			return false;
-		}
-	}
-	if (ev->kind != VM_EVENT_STOPPED || ev->stop.kind != kind) {
-		tap_diag("event %d, stop %d on cpu %d, wanted stop %d", ev->kind, ev->stop.kind, ev->cpu, kind);
-		return false;
-	}
-	return true;
-}
-
-static int resume_all(struct fake_machine *m, enum vm_action_kind kind)
-{
-	struct vm_action a[FAKE_CPUS_MAX] = {0};
-
-	for (int i = 0; i < m->ncpus; i++)
-		a[i].kind = kind;
-	return vm_debug_resume(m->debug, a, (size_t)m->ncpus);
-}
-
-static int resume_one(struct fake_machine *m, int cpu, enum vm_action_kind kind)
-{
-	struct vm_action a[FAKE_CPUS_MAX] = {0};
-
-	a[cpu].kind = kind;
-	return vm_debug_resume(m->debug, a, (size_t)m->ncpus);
-}
-
-static int insert(struct fake_machine *m, enum vm_break_type type, uint64_t addr)
-{
-	struct vm_break b = {.type = type, .addr = addr, .len = 1};
-
-	return vm_debug_break_insert(m->debug, 0, &b, NULL);
-}
-
-static struct fake_machine *attach(struct fake_machine *m)
-{
-	struct vm_debug_event ev;
-
-	fake_start(m);
-	vm_debug_attach(m->debug);
-	if (!stopped_by(m, VM_STOP_PAUSED, &ev))
-		tap_ok(false, "attach gives one stop");
-	return m;
-}
-
-static struct fake_machine *attached(int ncpus, bool delays)
-{
-	return attach(fake_new(ncpus, true, delays));
-}
 
 static void test_first_stop(void)
 {
@@ -98,32 +17,32 @@ static void test_first_stop(void)
 	usleep(20000);
 	tap_ok(!vm_debug_next(m->debug, &ev), "nobody is told while nobody is attached");
 	vm_debug_attach(m->debug);
-	tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev), "attach reports the stop at the first instruction");
+	tap_ok(client_stopped_by(m, VM_STOP_PAUSED, &ev), "attach reports the stop at the first instruction");
 	for (int i = 0; i < 4; i++) {
 		vm_debug_pc(m->debug, i, &pc);
 		tap_is_u64(pc, FAKE_CODE(i), "cpu %d has not run", i);
 	}
 	usleep(5000);
 	tap_ok(!vm_debug_next(m->debug, &ev), "one stop, one event");
-	tap_ok(resume_all(m, VM_CONT) == 0, "resume");
-	tap_ok(resume_all(m, VM_CONT) == -EBUSY, "resume while running is refused");
+	tap_ok(client_resume_all(m, VM_CONT) == 0, "resume");
+	tap_ok(client_resume_all(m, VM_CONT) == -EBUSY, "resume while running is refused");
 	tap_ok(vm_debug_pc(m->debug, 0, &pc) == -EBUSY, "registers of a running vCPU are refused");
 	fake_end(m);
 }
 
 static void test_pause_rounds(void)
 {
-	struct fake_machine *m = attached(4, true);
+	struct fake_machine *m = client_attached(4, true);
 	struct vm_debug_event ev;
 	unsigned bad = 0;
 
 	for (int round = 0; round < 1500 && !bad; round++) {
-		bad += resume_all(m, VM_CONT) != 0;
+		bad += client_resume_all(m, VM_CONT) != 0;
 		if (round % 3 == 0)
 			usleep((useconds_t)(round % 200));
 		vm_debug_pause(m->debug);
 		vm_debug_pause(m->debug);
-		bad += !stopped_by(m, VM_STOP_PAUSED, &ev);
+		bad += !client_stopped_by(m, VM_STOP_PAUSED, &ev);
 		bad += vm_debug_next(m->debug, &ev);
 		vm_debug_pause(m->debug); /* stopped: no effect, now or later */
 	}
@@ -133,7 +52,7 @@ static void test_pause_rounds(void)
 
 static void test_step(void)
 {
-	struct fake_machine *m = attached(3, true);
+	struct fake_machine *m = client_attached(3, true);
 	struct vm_debug_event ev;
 	uint64_t before[3];
 	unsigned bad = 0;
@@ -143,8 +62,8 @@ static void test_step(void)
 
 		for (int i = 0; i < 3; i++)
 			before[i] = m->cpu[i].count;
-		bad += resume_one(m, cpu, VM_STEP) != 0;
-		bad += !stopped_by(m, VM_STOP_STEPPED, &ev) || ev.cpu != cpu;
+		bad += client_resume_one(m, cpu, VM_STEP) != 0;
+		bad += !client_stopped_by(m, VM_STOP_STEPPED, &ev) || ev.cpu != cpu;
 		for (int i = 0; i < 3; i++)
 			bad += m->cpu[i].count != before[i] + (i == cpu);
 	}
@@ -155,54 +74,54 @@ static void test_step(void)
 /* Every execution of a breakpoint's instruction was announced, and announced once. */
 static void test_breakpoint_hits(bool hw)
 {
-	struct fake_machine *m = attached(4, true);
+	struct fake_machine *m = client_attached(4, true);
 	struct vm_debug_event ev;
 	uint64_t hits[4] = {0};
 	unsigned bad = 0;
 
 	m->hw_only = hw;
-	tap_ok(insert(m, VM_BREAK_SW, SHARED_BP) == 0, "insert (%s)", hw ? "slot" : "planted");
+	tap_ok(client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP) == 0, "insert (%s)", hw ? "slot" : "planted");
 	for (int round = 0; round < 2000 && !bad; round++) {
-		bad += resume_all(m, VM_CONT) != 0;
-		bad += !stopped_by(m, hw ? VM_STOP_HWBREAK : VM_STOP_SWBREAK, &ev);
-		bad += ev.stop.pc != SHARED_BP || m->cpu[ev.cpu].pc != SHARED_BP;
+		bad += client_resume_all(m, VM_CONT) != 0;
+		bad += !client_stopped_by(m, hw ? VM_STOP_HWBREAK : VM_STOP_SWBREAK, &ev);
+		bad += ev.stop.pc != CLIENT_SHARED_BP || m->cpu[ev.cpu].pc != CLIENT_SHARED_BP;
 		hits[ev.cpu]++;
 	}
 	tap_is_u64(bad, 0, "2000 hits of 4 vCPUs on one breakpoint");
 	for (int i = 0; i < 4; i++) {
-		uint64_t ran = m->cpu[i].ran[SHARED_BP];
+		uint64_t ran = m->cpu[i].ran[CLIENT_SHARED_BP];
 
 		tap_ok(hits[i] && (ran == hits[i] || ran + 1 == hits[i]), "cpu %d ran it as often as it was reported",
 			i);
 		if (ran != hits[i] && ran + 1 != hits[i])
 			tap_diag("ran %ju, reported %ju", (uintmax_t)ran, (uintmax_t)hits[i]);
 	}
-	tap_ok(vm_debug_break_remove(m->debug, VM_BREAK_SW, SHARED_BP, 1) == 0, "remove");
-	tap_ok(vm_debug_break_remove(m->debug, VM_BREAK_SW, SHARED_BP, 1) == -ENOENT, "remove twice is refused");
+	tap_ok(vm_debug_break_remove(m->debug, VM_BREAK_SW, CLIENT_SHARED_BP, 1) == 0, "remove");
+	tap_ok(vm_debug_break_remove(m->debug, VM_BREAK_SW, CLIENT_SHARED_BP, 1) == -ENOENT, "remove twice is refused");
 	fake_end(m);
 }
 
 /* gdb's way: all breakpoints out while one vCPU steps, in again for the continue; hits of others survive it. */
 static void test_gdb_dance(void)
 {
-	struct fake_machine *m = attached(4, true);
+	struct fake_machine *m = client_attached(4, true);
 	struct vm_debug_event ev;
 	uint64_t hits[4] = {0};
 	unsigned bad = 0;
 
-	insert(m, VM_BREAK_SW, SHARED_BP);
+	client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 	for (int round = 0; round < 800 && !bad; round++) {
-		bad += resume_all(m, VM_CONT) != 0;
-		bad += !stopped_by(m, VM_STOP_SWBREAK, &ev);
+		bad += client_resume_all(m, VM_CONT) != 0;
+		bad += !client_stopped_by(m, VM_STOP_SWBREAK, &ev);
 		hits[ev.cpu]++;
-		bad += vm_debug_break_remove(m->debug, VM_BREAK_SW, SHARED_BP, 1) != 0;
-		bad += resume_one(m, ev.cpu, VM_STEP) != 0;
-		bad += !stopped_by(m, VM_STOP_STEPPED, &ev) || ev.stop.pc != SHARED_BP + 1;
-		bad += insert(m, VM_BREAK_SW, SHARED_BP) != 0;
+		bad += vm_debug_break_remove(m->debug, VM_BREAK_SW, CLIENT_SHARED_BP, 1) != 0;
+		bad += client_resume_one(m, ev.cpu, VM_STEP) != 0;
+		bad += !client_stopped_by(m, VM_STOP_STEPPED, &ev) || ev.stop.pc != CLIENT_SHARED_BP + 1;
+		bad += client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP) != 0;
 	}
 	tap_is_u64(bad, 0, "800 rounds of remove, step, insert, continue");
 	for (int i = 0; i < 4; i++) {
-		uint64_t ran = m->cpu[i].ran[SHARED_BP];
+		uint64_t ran = m->cpu[i].ran[CLIENT_SHARED_BP];
 
 		tap_ok(hits[i] && ran == hits[i], "cpu %d: none lost, none invented", i);
 		if (ran != hits[i])
@@ -213,59 +132,62 @@ static void test_gdb_dance(void)
 
 static void test_step_on_breakpoint(void)
 {
-	struct fake_machine *m = attached(2, false);
+	struct fake_machine *m = client_attached(2, false);
 	struct vm_debug_event ev;
 	uint64_t pc = FAKE_CODE(1), count;
 
-	insert(m, VM_BREAK_SW, FAKE_CODE(1));
-	insert(m, VM_BREAK_SW, FAKE_CODE(1) + 1);
-	resume_one(m, 1, VM_STEP);
-	tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_CODE(1) + 1,
+	client_insert(m, 0, VM_BREAK_SW, FAKE_CODE(1));
+	client_insert(m, 0, VM_BREAK_SW, FAKE_CODE(1) + 1);
+	client_resume_one(m, 1, VM_STEP);
+	tap_ok(client_stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_CODE(1) + 1,
 		"a step executes the instruction under a breakpoint that is left in");
-	resume_one(m, 1, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == FAKE_CODE(1),
+	client_resume_one(m, 1, VM_CONT);
+	tap_ok(client_stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == FAKE_CODE(1),
 		"a continue from a reported pc stops at the next breakpoint");
 	count = m->cpu[1].count;
 	vm_debug_reg_write(m->debug, 1, FAKE_PC, &pc, sizeof(pc));
-	resume_one(m, 1, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == FAKE_CODE(1) && m->cpu[1].count == count,
+	client_resume_one(m, 1, VM_CONT);
+	tap_ok(client_stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == FAKE_CODE(1) && m->cpu[1].count == count,
 		"a jump to a breakpoint hits it");
 	fake_end(m);
 }
 
 static void test_range(void)
 {
-	struct fake_machine *m = attached(2, true);
+	struct fake_machine *m = client_attached(2, true);
 	struct vm_action a[2] = {
 		{.kind = VM_STEP_RANGE, .lo = FAKE_CODE(0), .hi = FAKE_CODE(0) + 5}, {.kind = VM_STAY}};
 	struct vm_debug_event ev;
 
 	vm_debug_resume(m->debug, a, 2);
-	tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_SHARED, "a range step ends where it leaves");
+	tap_ok(client_stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_SHARED,
+		"a range step ends where it leaves");
 	tap_is_u64(m->cpu[0].count, 5, "after so many instructions");
 	a[0].lo = FAKE_SHARED;
 	a[0].hi = FAKE_SHARED + 8;
-	insert(m, VM_BREAK_SW, SHARED_BP);
+	client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 	vm_debug_resume(m->debug, a, 2);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == SHARED_BP, "or at a breakpoint inside");
+	tap_ok(client_stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == CLIENT_SHARED_BP,
+		"or at a breakpoint inside");
 	vm_debug_resume(m->debug, a, 2);
-	tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_CODE(0) + 5, "and from there to the end");
+	tap_ok(client_stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_CODE(0) + 5,
+		"and from there to the end");
 	fake_end(m);
 }
 
 /* Reported after the access, as x86 does, or before it, as arm64 does: once for each, in either case. */
 static void test_watch_never_lost(bool before)
 {
-	struct fake_machine *m = attach(before ? fake_new_watch_before(4, true, true) : fake_new(4, true, true));
+	struct fake_machine *m = client_attach(before ? fake_new_watch_before(4, true, true) : fake_new(4, true, true));
 	struct vm_debug_event ev;
 	uint64_t hits[4] = {0};
 	unsigned bad = 0;
 
-	tap_ok(insert(m, VM_BREAK_WATCH_WRITE, FAKE_DATA) == 0, "insert a watchpoint");
-	insert(m, VM_BREAK_SW, SHARED_BP);
+	tap_ok(client_insert(m, 0, VM_BREAK_WATCH_WRITE, FAKE_DATA) == 0, "insert a watchpoint");
+	client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 	for (int round = 0; round < 1500 && !bad; round++) {
-		bad += resume_all(m, VM_CONT) != 0;
-		bad += !next_event(m, &ev, 10000) || ev.kind != VM_EVENT_STOPPED;
+		bad += client_resume_all(m, VM_CONT) != 0;
+		bad += !client_next(m, &ev, 10000) || ev.kind != VM_EVENT_STOPPED;
 		if (ev.stop.kind == VM_STOP_WATCH) {
 			bad += ev.stop.addr != FAKE_DATA;
 			hits[ev.cpu]++;
@@ -273,8 +195,8 @@ static void test_watch_never_lost(bool before)
 	}
 	tap_is_u64(bad, 0, "1500 stops of 4 vCPUs");
 	for (int round = 0; round < 8; round++) { /* what is still pending comes out without anybody running */
-		resume_all(m, VM_STEP);
-		if (next_event(m, &ev, 10000) && ev.stop.kind == VM_STOP_WATCH)
+		client_resume_all(m, VM_STEP);
+		if (client_next(m, &ev, 10000) && ev.stop.kind == VM_STOP_WATCH)
 			hits[ev.cpu]++;
 	}
 	for (int i = 0; i < 4; i++) {
@@ -288,231 +210,27 @@ static void test_watch_never_lost(bool before)
 	fake_end(m);
 }
 
-/* No slot is free: the page of FAKE_DATA is protected, and writes come as KVM decodes them, or not. */
-static void test_watch_by_protection(bool before, bool undecoded)
-{
-	struct fake_machine *m = attach(before ? fake_new_watch_before(4, true, true) : fake_new(4, true, true));
-	struct vm_debug_event ev;
-	uint64_t hits[4] = {0};
-	struct vm_break out;
-	const char *how = "";
-	unsigned bad = 0;
-
-	m->hw_slots = 0;
-	m->undecoded = undecoded;
-	tap_ok(insert(m, VM_BREAK_WATCH_WRITE, FAKE_DATA) == 0, "insert a watchpoint without slots");
-	tap_ok(vm_debug_break_get(m->debug, 0, &out, &how) == 0 && !strcmp(how, "write-protected"), "listed as %s",
-		how);
-	insert(m, VM_BREAK_SW, SHARED_BP);
-	for (int round = 0; round < 600 && !bad; round++) {
-		bad += resume_all(m, VM_CONT) != 0;
-		bad += !next_event(m, &ev, 10000) || ev.kind != VM_EVENT_STOPPED;
-		if (ev.stop.kind == VM_STOP_WATCH) {
-			bad += ev.stop.addr != FAKE_DATA || ev.stop.made != undecoded;
-			hits[ev.cpu]++;
-		}
-	}
-	tap_is_u64(bad, 0, "600 stops of 4 vCPUs");
-	for (int round = 0; round < 8; round++) {
-		resume_all(m, VM_STEP);
-		if (next_event(m, &ev, 10000) && ev.stop.kind == VM_STOP_WATCH)
-			hits[ev.cpu]++;
-	}
-	for (int i = 0; i < 4; i++) {
-		uint64_t ran = m->cpu[i].ran[FAKE_CODE(i) + 8];
-		bool each = before && !undecoded ? hits[i] - ran <= 1 : ran - hits[i] <= 1;
-
-		tap_ok(hits[i] && each, "cpu %d: every write was reported, once (%ju of %ju)", i, (uintmax_t)hits[i],
-			(uintmax_t)ran);
-	}
-	tap_ok(!m->lifts == !undecoded, "lifted if need be, only");
-	vm_debug_detach(m->debug);
-	usleep(20000);
-	tap_is_u64(atomic_load(&m->nprotected), 0, "nothing is protected once the client has gone");
-	fake_end(m);
-}
-
-static bool never(void *ctx, int cpu, const struct vm_stop *stop)
-{
-	(void)cpu;
-	(void)stop;
-	atomic_fetch_add((atomic_uint *)ctx, 1);
-	return false;
-}
-
 static void test_false_condition(bool hw)
 {
-	struct fake_machine *m = attached(3, true);
+	struct fake_machine *m = client_attached(3, true);
 	atomic_uint asked = 0;
-	struct vm_break b = {
-		.type = hw ? VM_BREAK_HW : VM_BREAK_SW, .addr = SHARED_BP, .len = 1, .cond = never, .cond_ctx = &asked};
+	struct vm_break b = {.type = hw ? VM_BREAK_HW : VM_BREAK_SW,
+		.addr = CLIENT_SHARED_BP,
+		.len = 1,
+		.cond = client_never,
+		.cond_ctx = &asked};
 	struct vm_debug_event ev;
 	uint64_t ran = 0;
 
 	vm_debug_break_insert(m->debug, 0, &b, NULL);
-	resume_all(m, VM_CONT);
-	tap_ok(!next_event(m, &ev, 300), "a false condition reports nothing (%s)", hw ? "slot" : "planted");
+	client_resume_all(m, VM_CONT);
+	tap_ok(!client_next(m, &ev, 300), "a false condition reports nothing (%s)", hw ? "slot" : "planted");
 	vm_debug_pause(m->debug);
-	tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev), "a pause gets through");
+	tap_ok(client_stopped_by(m, VM_STOP_PAUSED, &ev), "a pause gets through");
 	for (int i = 0; i < 3; i++)
-		ran += m->cpu[i].ran[SHARED_BP];
+		ran += m->cpu[i].ran[CLIENT_SHARED_BP];
 	tap_ok(ran > 10 && asked >= ran && asked <= ran + 3, "it was asked once for each of %ju executions",
 		(uintmax_t)ran);
-	fake_end(m);
-}
-
-/* ---- interrupts during a range step ---- */
-
-#define LET_IN_STEPS 1000 /* vmm/debug.c's */
-#define WAIT_LOOP    FAKE_CODE(0)
-#define WAIT_END     (WAIT_LOOP + FAKE_LOOP_LEN)
-#define DUE_AT	     (WAIT_LOOP + LET_IN_STEPS % FAKE_LOOP_LEN) /* of a range step from WAIT_LOOP */
-
-/* cpu 0 is in a loop that waits for `enough` interrupts of a timer that is slower than what lets them in. */
-static struct fake_machine *waiting(int ncpus, bool delays, unsigned enough)
-{
-	struct fake_machine *m = fake_new(ncpus, true, delays);
-
-	memset(&m->ram[WAIT_LOOP], OP_WORK, FAKE_LOOP_LEN);
-	m->ram[WAIT_END - 1] = OP_UNTIL;
-	m->cpu[0].enough = enough;
-	m->cpu[0].timer = true;
-	return attach(m);
-}
-
-static void resume_range(struct fake_machine *m, enum vm_action_kind others)
-{
-	struct vm_action a[FAKE_CPUS_MAX] = {{.kind = VM_STEP_RANGE, .lo = WAIT_LOOP, .hi = WAIT_END}};
-
-	for (int i = 1; i < m->ncpus; i++)
-		a[i].kind = others;
-	if (vm_debug_resume(m->debug, a, (size_t)m->ncpus))
-		tap_ok(false, "a range step is accepted");
-}
-
-static bool range_ends(struct fake_machine *m, struct vm_debug_event *ev)
-{
-	return stopped_by(m, VM_STOP_STEPPED, ev) && ev->cpu == 0 && ev->stop.pc == WAIT_END;
-}
-
-static uint64_t steps_in_loop(const struct fake_machine *m)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < FAKE_LOOP_LEN; i++)
-		n += m->cpu[0].ran[WAIT_LOOP + i];
-	return n;
-}
-
-static void test_let_in(void)
-{
-	struct fake_machine *m = waiting(2, false, 5);
-	struct fake_cpu *c = &m->cpu[0];
-	struct vm_debug_event ev;
-	uint64_t n;
-
-	resume_range(m, VM_STAY);
-	tap_ok(range_ends(m, &ev), "a range step ends in a loop that waits for interrupts");
-	n = steps_in_loop(m);
-	tap_is_u64(c->let_ins, 5, "so many were let in");
-	tap_ok(n >= 5 * LET_IN_STEPS && n < 5 * LET_IN_STEPS + FAKE_LOOP_LEN, "after every %d steps", LET_IN_STEPS);
-	if (n / LET_IN_STEPS != 5)
-		tap_diag("%ju steps", (uintmax_t)n);
-	tap_is_u64(c->ran[FAKE_HANDLER], 5, "and were handled");
-	fake_end(m);
-
-	m = waiting(1, false, 1);
-	c = &m->cpu[0];
-	c->closed = true;
-	resume_range(m, VM_STAY);
-	tap_ok(!next_event(m, &ev, 50), "where the guest masks them the step goes on");
-	vm_debug_pause(m->debug);
-	tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev) && c->let_ins == 0 && steps_in_loop(m) > LET_IN_STEPS,
-		"without any, until it is paused");
-	fake_end(m);
-}
-
-/* Breakpoints are hit in handlers, and a let-in does not begin at one. */
-static void test_let_in_breakpoints(void)
-{
-	struct fake_machine *m = waiting(2, true, 3);
-	struct fake_cpu *c = &m->cpu[0];
-	atomic_uint asked = 0;
-	struct vm_break b = {.type = VM_BREAK_SW, .addr = DUE_AT, .len = 1, .cond = never, .cond_ctx = &asked};
-	struct vm_debug_event ev;
-
-	vm_debug_break_insert(m->debug, 0, &b, NULL);
-	insert(m, VM_BREAK_HW, FAKE_HANDLER + 1);
-	resume_range(m, VM_STAY);
-	tap_ok(stopped_by(m, VM_STOP_HWBREAK, &ev) && ev.cpu == 0 && ev.stop.pc == FAKE_HANDLER + 1,
-		"a breakpoint in a handler is hit");
-	tap_is_u64(c->home, DUE_AT + 1, "interrupts are not let in at a breakpoint but behind it");
-	resume_range(m, VM_STAY);
-	tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_HANDLER + 2,
-		"a range step from there ends at once");
-	vm_debug_break_remove(m->debug, VM_BREAK_HW, FAKE_HANDLER + 1, 1);
-	resume_one(m, 0, VM_CONT);
-	tap_ok(!next_event(m, &ev, 20), "what was let in is over");
-	fake_end(m);
-
-	m = waiting(3, true, 4);
-	c = &m->cpu[0];
-	asked = 0;
-	b.addr = FAKE_HANDLER + 2;
-	vm_debug_break_insert(m->debug, 0, &b, NULL);
-	b.addr = SHARED_BP;
-	b.cond_ctx = &(atomic_uint){0};
-	vm_debug_break_insert(m->debug, 0, &b, NULL);
-	resume_range(m, VM_CONT);
-	tap_ok(range_ends(m, &ev), "false conditions, in a handler and on other vCPUs, change nothing");
-	tap_is_u64(asked, 4, "that in the handler was asked each time");
-	tap_is_u64(c->let_ins, 4, "and no let-in began anew");
-	fake_end(m);
-}
-
-/* cpu 0 steps on until it waits in a handler, where a pause finds it. */
-static bool parked_in_handler(struct fake_machine *m)
-{
-	struct vm_debug_event ev;
-
-	for (int i = 0; i < 200 && m->cpu[0].pc != FAKE_HANDLER + 2; i++) {
-		resume_range(m, VM_STAY);
-		if (next_event(m, &ev, 50))
-			return false;
-		vm_debug_pause(m->debug);
-		if (!stopped_by(m, VM_STOP_PAUSED, &ev))
-			return false;
-	}
-	return m->cpu[0].pc == FAKE_HANDLER + 2;
-}
-
-/* Stops while cpu 0 is in a handler that does not return. */
-static void test_let_in_stops(void)
-{
-	struct fake_machine *m = waiting(2, true, 1);
-	struct fake_cpu *c = &m->cpu[0];
-	struct vm_debug_event ev;
-
-	m->ram[FAKE_HANDLER + 2] = OP_WAIT;
-	tap_ok(parked_in_handler(m), "a pause parks it in a handler that waits");
-	resume_one(m, 0, VM_STEP);
-	tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_HANDLER + 3, "a step from there is a step");
-	resume_one(m, 0, VM_CONT);
-	tap_ok(!next_event(m, &ev, 20), "and it runs on");
-	fake_end(m);
-
-	m = waiting(2, true, 1);
-	c = &m->cpu[0];
-	m->ram[FAKE_HANDLER + 2] = OP_WAIT;
-	parked_in_handler(m);
-	insert(m, VM_BREAK_SW, SHARED_BP);
-	resume_all(m, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.cpu == 1 && c->pc == FAKE_HANDLER + 2,
-		"a stop of another vCPU finds it there");
-	vm_debug_detach(m->debug);
-	usleep(2000);
-	vm_debug_attach(m->debug);
-	tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev) && m->cpu[1].ran[SHARED_BP] > 2, "so does a client that comes again");
 	fake_end(m);
 }
 
@@ -527,36 +245,38 @@ static bool all_at_once(void *ctx, int cpu, const struct vm_stop *stop)
 
 static void test_several_at_once(bool remove)
 {
-	struct fake_machine *m = attached(3, false);
+	struct fake_machine *m = client_attached(3, false);
 	pthread_barrier_t barrier;
 	struct vm_break b = {
-		.type = VM_BREAK_SW, .addr = SHARED_BP, .len = 1, .cond = all_at_once, .cond_ctx = &barrier};
+		.type = VM_BREAK_SW, .addr = CLIENT_SHARED_BP, .len = 1, .cond = all_at_once, .cond_ctx = &barrier};
 	struct vm_debug_event ev;
 	unsigned seen = 0;
 
 	pthread_barrier_init(&barrier, NULL, 3);
 	vm_debug_break_insert(m->debug, 0, &b, NULL);
-	resume_all(m, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev), "three vCPUs hit at once, one is reported");
+	client_resume_all(m, VM_CONT);
+	tap_ok(client_stopped_by(m, VM_STOP_SWBREAK, &ev), "three vCPUs hit at once, one is reported");
 	seen |= 1u << ev.cpu;
-	vm_debug_break_remove(m->debug, VM_BREAK_SW, SHARED_BP, 1);
+	vm_debug_break_remove(m->debug, VM_BREAK_SW, CLIENT_SHARED_BP, 1);
 	if (remove) {
-		resume_all(m, VM_CONT);
-		tap_ok(!next_event(m, &ev, 50), "the others' pending hits go with the breakpoint");
+		client_resume_all(m, VM_CONT);
+		tap_ok(!client_next(m, &ev, 50), "the others' pending hits go with the breakpoint");
 		vm_debug_pause(m->debug);
-		tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev), "and the machine still stops");
+		tap_ok(client_stopped_by(m, VM_STOP_PAUSED, &ev), "and the machine still stops");
 	} else {
-		resume_one(m, ev.cpu, VM_STEP);
-		tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev), "a pending hit of a vCPU that stays is not this step's");
-		insert(m, VM_BREAK_SW, SHARED_BP);
+		client_resume_one(m, ev.cpu, VM_STEP);
+		tap_ok(client_stopped_by(m, VM_STOP_STEPPED, &ev),
+			"a pending hit of a vCPU that stays is not this step's");
+		client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 		for (int i = 0; i < 2; i++) {
-			resume_all(m, VM_CONT);
-			if (stopped_by(m, VM_STOP_SWBREAK, &ev))
+			client_resume_all(m, VM_CONT);
+			if (client_stopped_by(m, VM_STOP_SWBREAK, &ev))
 				seen |= 1u << ev.cpu;
 		}
 		tap_is_u64(seen, 7, "the others' hits are reported next");
-		tap_is_u64(m->cpu[0].ran[SHARED_BP] + m->cpu[1].ran[SHARED_BP] + m->cpu[2].ran[SHARED_BP], 1,
-			"before anybody else has run");
+		tap_is_u64(m->cpu[0].ran[CLIENT_SHARED_BP] + m->cpu[1].ran[CLIENT_SHARED_BP] +
+				   m->cpu[2].ran[CLIENT_SHARED_BP],
+			1, "before anybody else has run");
 	}
 	for (int i = 0; i < 3; i++)
 		tap_is_u64(m->cpu[i].foreign, 0, "cpu %d took no breakpoint for its own", i);
@@ -572,11 +292,11 @@ static void test_guests_own_break(void)
 	m->ram[FAKE_CODE(0) + 6] = OP_BREAK;
 	fake_start(m);
 	vm_debug_attach(m->debug);
-	next_event(m, &ev, 10000);
-	insert(m, VM_BREAK_SW, SHARED_BP);
+	client_next(m, &ev, 10000);
+	client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 	for (int i = 0; i < 100000 && !m->cpu[0].foreign; i++) {
-		resume_all(m, VM_CONT);
-		next_event(m, &ev, 10000);
+		client_resume_all(m, VM_CONT);
+		client_next(m, &ev, 10000);
 	}
 	tap_ok(ev.kind == VM_EVENT_STOPPED && m->cpu[0].foreign + m->cpu[1].foreign > 0, "it goes to the guest");
 	tap_is_u64(m->cpu[1].foreign, 0, "to nobody else");
@@ -586,21 +306,23 @@ static void test_guests_own_break(void)
 
 static void test_aliases_and_layout(void)
 {
-	struct fake_machine *m = attached(1, false);
+	struct fake_machine *m = client_attached(1, false);
 	struct vm_debug_event ev;
 	uint8_t byte = 0;
 
-	tap_ok(insert(m, VM_BREAK_SW, FAKE_LAYOUT + SHARED_BP) == 0, "planted through the image's layout");
-	tap_ok(insert(m, VM_BREAK_SW, FAKE_HIGH + SHARED_BP) == 0, "and again through the tables");
-	resume_all(m, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == SHARED_BP, "hit through a third address");
-	tap_ok(vm_debug_mem_read(m->debug, 0, FAKE_LAYOUT + SHARED_BP, &byte, 1) == 1 && byte == OP_WORK,
+	tap_ok(client_insert(m, 0, VM_BREAK_SW, FAKE_LAYOUT + CLIENT_SHARED_BP) == 0,
+		"planted through the image's layout");
+	tap_ok(client_insert(m, 0, VM_BREAK_SW, FAKE_HIGH + CLIENT_SHARED_BP) == 0, "and again through the tables");
+	client_resume_all(m, VM_CONT);
+	tap_ok(client_stopped_by(m, VM_STOP_SWBREAK, &ev) && ev.stop.pc == CLIENT_SHARED_BP,
+		"hit through a third address");
+	tap_ok(vm_debug_mem_read(m->debug, 0, FAKE_LAYOUT + CLIENT_SHARED_BP, &byte, 1) == 1 && byte == OP_WORK,
 		"memory shows the instruction");
 	byte = OP_WORK + 1;
-	vm_debug_mem_write(m->debug, 0, FAKE_HIGH + SHARED_BP, &byte, 1);
-	resume_all(m, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_SWBREAK, &ev), "hit again");
-	tap_is_u64(m->ram[SHARED_BP], OP_WORK + 1, "what was written over a breakpoint is what is restored");
+	vm_debug_mem_write(m->debug, 0, FAKE_HIGH + CLIENT_SHARED_BP, &byte, 1);
+	client_resume_all(m, VM_CONT);
+	tap_ok(client_stopped_by(m, VM_STOP_SWBREAK, &ev), "hit again");
+	tap_is_u64(m->ram[CLIENT_SHARED_BP], OP_WORK + 1, "what was written over a breakpoint is what is restored");
 	tap_ok(vm_debug_mem_read(m->debug, 0, FAKE_RAM - 2, (uint8_t[8]){0}, 8) == 2, "a read stops at the hole");
 	tap_ok(vm_debug_mem_read(m->debug, 0, FAKE_RAM, &byte, 1) == -EFAULT, "and fails inside it");
 	fake_end(m);
@@ -608,15 +330,15 @@ static void test_aliases_and_layout(void)
 
 static void test_slots(void)
 {
-	struct fake_machine *m = attached(1, false);
+	struct fake_machine *m = client_attached(1, false);
 	struct vm_break b = {.type = VM_BREAK_SW, .len = 1};
 	const char *why = NULL, *how = NULL;
 	struct vm_break out;
 
 	m->hw_only = true;
 	for (unsigned i = 0; i < 4; i++)
-		tap_ok(insert(m, VM_BREAK_SW, FAKE_SHARED + i) == 0, "slot %u", i);
-	tap_ok(insert(m, VM_BREAK_HW, FAKE_SHARED + 1) == 0, "the same address shares its slot");
+		tap_ok(client_insert(m, 0, VM_BREAK_SW, FAKE_SHARED + i) == 0, "slot %u", i);
+	tap_ok(client_insert(m, 0, VM_BREAK_HW, FAKE_SHARED + 1) == 0, "the same address shares its slot");
 	b.addr = FAKE_SHARED + 5;
 	tap_ok(vm_debug_break_insert(m->debug, 0, &b, &why) == -ENOSPC && why, "the fifth is refused: %s", why);
 	m->hw_only = false;
@@ -627,57 +349,9 @@ static void test_slots(void)
 	fake_end(m);
 }
 
-static const char *refused(struct fake_machine *m, enum vm_break_type type, uint64_t addr, uint32_t len)
-{
-	struct vm_break b = {.type = type, .addr = addr, .len = len};
-	const char *why = NULL;
-	int ret = vm_debug_break_insert(m->debug, 0, &b, &why);
-
-	return ret == 0 ? "served" : why ? why : "no reason";
-}
-
-static void test_protection_refused(void)
-{
-	struct fake_machine *m = attached(2, false);
-	struct vm_debug_event ev;
-	const char *why;
-
-	m->no_data_slots = true;
-	for (enum vm_break_type type = VM_BREAK_WATCH_READ; type <= VM_BREAK_WATCH_ACCESS; type++) {
-		why = refused(m, type, FAKE_DATA, 1);
-		tap_ok(strstr(why, "only writes"), "a read: %s", why);
-	}
-	why = refused(m, VM_BREAK_WATCH_WRITE, FAKE_RAM + 8, 1);
-	tap_ok(strstr(why, "mapped"), "not mapped: %s", why);
-	why = refused(m, VM_BREAK_WATCH_WRITE, FAKE_RAM - 8, 16);
-	tap_ok(strstr(why, "mapped"), "partly mapped: %s", why);
-	tap_is_str(refused(m, VM_BREAK_WATCH_WRITE, FAKE_DATA, 0), "this host's KVM does not trap data accesses",
-		"no bytes");
-	m->busy = "it is in use";
-	tap_is_str(refused(m, VM_BREAK_WATCH_WRITE, FAKE_DATA, 1), "it is in use", "a page that cannot be protected");
-	tap_is_u64(atomic_load(&m->protects), 0, "nothing was protected for these");
-	m->busy = NULL;
-	tap_is_str(refused(m, VM_BREAK_WATCH_WRITE, FAKE_DATA - 4096 + 1, 4096), "served", "across two pages");
-	tap_is_u64(atomic_load(&m->nprotected), 2, "pages");
-	resume_all(m, VM_CONT);
-	tap_ok(stopped_by(m, VM_STOP_WATCH, &ev) && ev.stop.addr == FAKE_DATA, "hit at its last byte");
-	tap_ok(vm_debug_break_remove(m->debug, VM_BREAK_WATCH_WRITE, FAKE_DATA - 4096 + 1, 4096) == 0, "remove");
-	resume_one(m, 0, VM_STEP);
-	stopped_by(m, VM_STOP_STEPPED, &ev);
-	tap_is_u64(atomic_load(&m->nprotected), 2, "a step does not take the protection away");
-	resume_all(m, VM_CONT);
-	if (next_event(m, &ev, 100)) { /* the other vCPU had hit it as well */
-		tap_ok(ev.stop.kind == VM_STOP_WATCH, "what has happened is told");
-		resume_all(m, VM_CONT);
-	}
-	tap_ok(!next_event(m, &ev, 100), "it is not hit any more");
-	tap_is_u64(atomic_load(&m->nprotected), 0, "pages");
-	fake_end(m);
-}
-
 static void test_deferred_registers(void)
 {
-	struct fake_machine *m = attached(4, true);
+	struct fake_machine *m = client_attached(4, true);
 	struct vm_debug_event ev;
 	uint64_t v, got;
 	unsigned bad = 0;
@@ -687,10 +361,10 @@ static void test_deferred_registers(void)
 		bad += vm_debug_reg_write(m->debug, round % 4, FAKE_DEFERRED, &v, 8) != 0;
 		bad += vm_debug_reg_read(m->debug, round % 4, FAKE_DEFERRED, &got, 8) != 0 || got != v;
 		if (round % 10 == 0) {
-			resume_all(m, VM_CONT);
+			client_resume_all(m, VM_CONT);
 			bad += vm_debug_reg_read(m->debug, 0, FAKE_DEFERRED, &got, 8) != -EBUSY;
 			vm_debug_pause(m->debug);
-			bad += !stopped_by(m, VM_STOP_PAUSED, &ev);
+			bad += !client_stopped_by(m, VM_STOP_PAUSED, &ev);
 		}
 	}
 	tap_is_u64(bad, 0, "400 writes and reads on the vCPUs' own threads");
@@ -703,31 +377,32 @@ static void test_deferred_registers(void)
 
 static void test_detach_and_reattach(void)
 {
-	struct fake_machine *m = attached(3, true);
+	struct fake_machine *m = client_attached(3, true);
 	struct vm_debug_event ev;
 	unsigned bad = 0;
 	uint64_t before;
 
 	for (int round = 0; round < 150 && !bad; round++) {
-		bad += insert(m, VM_BREAK_SW, SHARED_BP) != 0;
+		bad += client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP) != 0;
 		if (round % 2) { /* a client that dies while the guest runs */
-			resume_all(m, VM_CONT);
+			client_resume_all(m, VM_CONT);
 			if (round % 4 == 1)
-				bad += !next_event(m, &ev, 10000);
+				bad += !client_next(m, &ev, 10000);
 		}
 		vm_debug_detach(m->debug);
 		bad += vm_debug_attached(m->debug);
 		usleep(200);
 		vm_debug_attach(m->debug);
-		bad += !stopped_by(m, VM_STOP_PAUSED, &ev);
+		bad += !client_stopped_by(m, VM_STOP_PAUSED, &ev);
 	}
 	tap_is_u64(bad, 0, "150 detaches, stopped and running, and attaches");
 	vm_debug_detach(m->debug);
 	before = __atomic_load_n(&m->resumed, __ATOMIC_RELAXED);
 	usleep(30000);
 	vm_debug_attach(m->debug);
-	stopped_by(m, VM_STOP_PAUSED, &ev);
-	tap_ok(m->cpu[0].ran[SHARED_BP] > 3 && m->cpu[2].foreign == 0, "the guest ran on without its breakpoints");
+	client_stopped_by(m, VM_STOP_PAUSED, &ev);
+	tap_ok(m->cpu[0].ran[CLIENT_SHARED_BP] > 3 && m->cpu[2].foreign == 0,
+		"the guest ran on without its breakpoints");
 	tap_ok(before > 0, "and was told that time has passed");
 	fake_end(m);
 }
@@ -741,12 +416,12 @@ static void test_pause_during_waits(void)
 	fake_start(m);
 	usleep(2000);
 	vm_debug_attach(m->debug);
-	tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev), "a halted vCPU does not hold up a stop");
+	tap_ok(client_stopped_by(m, VM_STOP_PAUSED, &ev), "a halted vCPU does not hold up a stop");
 	tap_is_u64(m->cpu[1].pc, FAKE_CODE(1), "it is where it waits");
-	resume_one(m, 1, VM_STEP);
-	tap_ok(stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_CODE(1) + 1, "a step moves it past");
-	resume_all(m, VM_STAY);
-	tap_ok(stopped_by(m, VM_STOP_PAUSED, &ev), "a resume of nobody stops at once");
+	client_resume_one(m, 1, VM_STEP);
+	tap_ok(client_stopped_by(m, VM_STOP_STEPPED, &ev) && ev.stop.pc == FAKE_CODE(1) + 1, "a step moves it past");
+	client_resume_all(m, VM_STAY);
+	tap_ok(client_stopped_by(m, VM_STOP_PAUSED, &ev), "a resume of nobody stops at once");
 	fake_end(m);
 }
 
@@ -767,13 +442,13 @@ static void test_fault_and_exit(void)
 		"a fault without a debugger is the machine's to end");
 	fake_start(m);
 	vm_debug_attach(m->debug);
-	stopped_by(m, VM_STOP_PAUSED, &ev);
+	client_stopped_by(m, VM_STOP_PAUSED, &ev);
 	tap_ok(vm_debug_call(m->debug, 0, answer, &n) == 7 && n == 42, "a call is served");
 	vm_debug_exit(m->debug, 42);
 	vm_debug_exit(m->debug, 43);
-	tap_ok(next_event(m, &ev, 1000) && ev.kind == VM_EVENT_EXITED && ev.status == 42, "the first status wins");
+	tap_ok(client_next(m, &ev, 1000) && ev.kind == VM_EVENT_EXITED && ev.status == 42, "the first status wins");
 	tap_ok(!vm_debug_next(m->debug, &ev), "one exit, one event");
-	tap_ok(resume_all(m, VM_CONT) == -ESHUTDOWN, "a resume says so");
+	tap_ok(client_resume_all(m, VM_CONT) == -ESHUTDOWN, "a resume says so");
 	tap_ok(vm_debug_call(m->debug, 0, NULL, NULL) == -ENXIO, "a call says so");
 	vm_debug_fault_text(m->debug, text, sizeof(text));
 	tap_is_str(text, "", "no fault was taken");
@@ -799,20 +474,20 @@ static void test_exit_races(void)
 	unsigned bad = 0;
 
 	for (unsigned round = 0; round < 120 && !bad; round++) {
-		struct fake_machine *m = attached(3, true);
+		struct fake_machine *m = client_attached(3, true);
 		struct exit_race race = {m, round * 3 % 400};
 		struct vm_debug_event ev;
 		uint64_t v;
 		pthread_t t;
 		int ret;
 
-		insert(m, VM_BREAK_SW, SHARED_BP);
+		client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 		pthread_create(&t, NULL, exit_soon, &race);
 		do {
 			ret = round % 2 ? vm_debug_reg_read(m->debug, 1, FAKE_DEFERRED, &v, 8)
-					: resume_all(m, round % 4 ? VM_CONT : VM_STEP);
+					: client_resume_all(m, round % 4 ? VM_CONT : VM_STEP);
 			if (ret == 0 && round % 2 == 0)
-				bad += !next_event(m, &ev, 10000);
+				bad += !client_next(m, &ev, 10000);
 		} while (ret == 0);
 		bad += ret != -ESHUTDOWN && ret != -ENXIO && ret != -EBUSY;
 		pthread_join(t, NULL);
@@ -833,16 +508,8 @@ int main(void)
 	test_range();
 	test_watch_never_lost(false);
 	test_watch_never_lost(true);
-	test_watch_by_protection(false, false);
-	test_watch_by_protection(true, false);
-	test_watch_by_protection(false, true);
-	test_watch_by_protection(true, true);
-	test_protection_refused();
 	test_false_condition(false);
 	test_false_condition(true);
-	test_let_in();
-	test_let_in_breakpoints();
-	test_let_in_stops();
 	test_several_at_once(true);
 	test_several_at_once(false);
 	test_guests_own_break();

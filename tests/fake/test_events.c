@@ -1,26 +1,13 @@
 /* Events that are caught, on fake vCPU threads: each is reported once, in order, with what it was. */
-#include "tests/fake/fake_machine.h"
+#include "tests/fake/fake_client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/unit/tap.h"
 
 #define CPUS 4
-
-static bool next_event(struct fake_machine *m, struct vm_debug_event *ev, int timeout_ms)
-{
-	struct pollfd p = {.fd = vm_debug_fd(m->debug), .events = POLLIN};
-
-	while (!vm_debug_next(m->debug, ev)) {
-		if (poll(&p, 1, timeout_ms) != 1)
-			return false;
-		vm_debug_drain(m->debug);
-	}
-	return true;
-}
 
 static struct fake_machine *attached(bool delays)
 {
@@ -30,7 +17,7 @@ static struct fake_machine *attached(bool delays)
 	m->events = true;
 	fake_start(m);
 	vm_debug_attach(m->debug);
-	tap_ok(next_event(m, &ev, 10000) && ev.stop.kind == VM_STOP_PAUSED, "attached");
+	tap_ok(client_next(m, &ev, 10000) && ev.stop.kind == VM_STOP_PAUSED, "attached");
 	return m;
 }
 
@@ -80,7 +67,7 @@ static void test_none_lost(bool delays)
 		resume(m, round % 3 ? VM_CONT : VM_STEP, round % 7 ? -1 : round % CPUS);
 		if (round % 5 == 0)
 			vm_debug_pause(m->debug);
-		good = next_event(m, &ev, 10000) && ev.kind == VM_EVENT_STOPPED;
+		good = client_next(m, &ev, 10000) && ev.kind == VM_EVENT_STOPPED;
 		if (good && ev.stop.kind == VM_STOP_EVENT)
 			good = in_order(accesses, &ev);
 		else
@@ -102,15 +89,15 @@ static void test_gone_with_client(void)
 	add(m, VM_CATCH_MMIO, FAKE_DATA, 1);
 	tap_ok(add(m, VM_CATCH_MSR, 5, 1) > 0 && m->nmsrs == 1, "an MSR");
 	resume(m, VM_CONT, -1);
-	tap_ok(next_event(m, &ev, 10000) && ev.stop.kind == VM_STOP_EVENT, "an event");
+	tap_ok(client_next(m, &ev, 10000) && ev.stop.kind == VM_STOP_EVENT, "an event");
 	vm_debug_detach(m->debug);
 	usleep(10000);
 	vm_debug_attach(m->debug);
-	tap_ok(next_event(m, &ev, 10000) && ev.stop.kind == VM_STOP_PAUSED,
+	tap_ok(client_next(m, &ev, 10000) && ev.stop.kind == VM_STOP_PAUSED,
 		"the next client is told of its pause alone");
 	tap_ok(!vm_debug_catch_get(m->debug, 0, &c) && m->nmsrs == 0, "and there are no catches");
 	resume(m, VM_CONT, -1);
-	tap_ok(!next_event(m, &ev, 50), "nothing is caught");
+	tap_ok(!client_next(m, &ev, 50), "nothing is caught");
 	fake_end(m);
 }
 
