@@ -2,6 +2,7 @@
 #include "arch/probe.h"
 
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -46,6 +47,23 @@ void host_probe_print(const struct host_probe *p, FILE *f)
 	fprintf(f, "hw_break_user=%s\n", yesno[p->hw_break_user]);
 	fprintf(f, "watch_write_slots=%u\n", p->watch_write_slots);
 	fprintf(f, "watch_access_slots=%u\n", p->watch_access_slots);
+}
+
+int host_probe_once(int kvm_fd, struct host_probe *out)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct host_probe facts;
+	static bool known;
+	int ret = 0;
+
+	pthread_mutex_lock(&lock);
+	if (!known) {
+		ret = host_probe_run(kvm_fd, &facts);
+		known = ret == 0;
+	}
+	*out = facts;
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 int arch_probe_host(int kvm_fd)

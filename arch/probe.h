@@ -67,6 +67,9 @@ struct host_probe {
  */
 int host_probe_run(int kvm_fd, struct host_probe *out);
 
+/* The same, but a host is asked only once: what has been found out holds for every machine of this process. */
+int host_probe_once(int kvm_fd, struct host_probe *out);
+
 /*
  * What KVM says by itself, api to max_memslots; the rest of *out is left alone. host_probe_run() does this first. Any
  * thread.

@@ -126,8 +126,8 @@ static int field_is(struct gdb_cursor *c, const char *text)
 }
 
 /*
- * "FILE[;ARGUMENT]...", in hex. There is one image, and what it is told is in --cmdline: a name that is another's, or an
- * argument, would not be heeded.
+ * "FILE[;ARGUMENT]...", in hex. There is one image, and what it is told is in --cmdline: a name that is another's, or
+ * an argument, would not be heeded.
  */
 bool gdb_cmd_run(struct gdb_session *s, struct gdb_cursor *args)
 {
@@ -139,7 +139,8 @@ bool gdb_cmd_run(struct gdb_session *s, struct gdb_cursor *args)
 	if (known < 0)
 		return gdb_reply_error(s, -EINVAL, "malformed file name");
 	if (!known)
-		return gdb_reply_error(s, -ENOENT, "only what --kernel names can be run: set remote exec-file to that or to nothing");
+		return gdb_reply_error(
+			s, -ENOENT, "only what --kernel names can be run: set remote exec-file to that or to nothing");
 	if (!gdb_cursor_done(args))
 		return gdb_reply_error(s, -EINVAL, "a machine takes no arguments: a kernel's are given by --cmdline");
 	err = restart(s);

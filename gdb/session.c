@@ -358,7 +358,8 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 		if (stop->cpu < 0 || stop->cpu >= s->ncpus)
 			s->last_stop.cpu = 0;
 		/* The first stop answers nobody's Ctrl-C. */
-		if ((s->state == GDB_ATTACHING || s->starting) && stop->kind == GDB_STOP_SIGNAL && stop->signo == GDB_SIGNAL_INT)
+		if ((s->state == GDB_ATTACHING || s->starting) && stop->kind == GDB_STOP_SIGNAL &&
+			stop->signo == GDB_SIGNAL_INT)
 			s->last_stop.signo = GDB_SIGNAL_TRAP;
 		if (s->last_stop.kind == GDB_STOP_SIGNAL && s->last_stop.signo == GDB_SIGNAL_INT)
 			s->break_next_step = false;

@@ -52,7 +52,7 @@ bool gdb_session_leftover(struct gdb_session *s, struct gdb_buf *bytes);
 void gdb_session_refusal(struct gdb_buf *out, const char *why);
 
 bool gdb_session_replaced(const struct gdb_session *s); /* gone, because a new client is there */
-bool gdb_session_gone(const struct gdb_session *s); /* flush and close */
+bool gdb_session_gone(const struct gdb_session *s);	/* flush and close */
 bool gdb_session_running(const struct gdb_session *s);
 bool gdb_session_stepping(
 	const struct gdb_session *s); /* the last resume was only steps: a stop is due in microseconds */

@@ -36,7 +36,8 @@ bool gdb_cmd_pass_signals(struct gdb_session *s, struct gdb_cursor *args)
 	if (!parse_signals(args, is_a_stop, &any))
 		return gdb_reply_error(s, -EINVAL, "malformed list of signals");
 	if (any)
-		return gdb_reply_error(s, -EINVAL, "INT, TRAP, ILL, ABRT, SEGV and PWR are this stub's own stops, and stop always");
+		return gdb_reply_error(
+			s, -EINVAL, "INT, TRAP, ILL, ABRT, SEGV and PWR are this stub's own stops, and stop always");
 	return gdb_reply_ok(s);
 }
 
@@ -111,7 +112,8 @@ bool gdb_cmd_environment_set(struct gdb_session *s, struct gdb_cursor *args)
 
 	if (!parse_text(args, &len) || !len)
 		return gdb_reply_error(s, -EINVAL, "malformed variable");
-	return gdb_reply_error(s, -EOPNOTSUPP, "a machine has no environment: a kernel's settings are given by --cmdline");
+	return gdb_reply_error(
+		s, -EOPNOTSUPP, "a machine has no environment: a kernel's settings are given by --cmdline");
 }
 
 bool gdb_cmd_environment_unset(struct gdb_session *s, struct gdb_cursor *args)

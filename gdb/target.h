@@ -110,7 +110,7 @@ struct gdb_life_ops {
 	int (*restart)(void *t);
 	/* This client wants to stay when the machine ends: until the session is over. */
 	void (*keep)(void *t);
-	void (*attach)(void *t);	   /* after base->detach: stop the machine again; a stop follows */
+	void (*attach)(void *t);	 /* after base->detach: stop the machine again; a stop follows */
 	const char *(*program)(void *t); /* the name that the image was given, or NULL */
 };
 

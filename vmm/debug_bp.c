@@ -228,7 +228,8 @@ static int check_slot(struct vm_debug *d, const struct break_entry *e)
 
 /*
  * The memory that these were planted in is no more, and page tables that led there are gone: only what the image's
- * headers (or the tables it is entered with) place is known before the guest has run. The rest waits until it is mapped.
+ * headers (or the tables it is entered with) place is known before the guest has run. The rest waits until it is
+ * mapped.
  */
 void breaks_machine_new(struct vm_debug *d)
 {
@@ -242,6 +243,26 @@ void breaks_machine_new(struct vm_debug *d)
 		if (check_slot(d, e) == 0)
 			e->service = SERVED_SLOT;
 	}
+}
+
+void breaks_end_told(struct vm_debug *d)
+{
+	for (size_t i = 0; i < d->breaks.n; i++)
+		d->breaks.entry[i].old = true;
+}
+
+static bool drop_old(struct break_table *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (!t->entry[i].old)
+			t->entry[n++] = t->entry[i];
+	}
+	if (n == t->n)
+		return false;
+	t->n = n;
+	return true;
 }
 
 static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *full, const char **why)
@@ -309,10 +330,13 @@ int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b,
 	for (size_t i = 0; i < d->breaks.n; i++) {
 		if (same_break(&d->breaks.entry[i], e.spec.type, e.spec.addr, e.spec.len)) {
 			d->breaks.entry[i].spec = e.spec;
+			d->breaks.entry[i].old = false;
 			return 0;
 		}
 	}
 	ret = choose_service(d, cpu, &e, why);
+	if (ret == -ENOSPC && drop_old(&d->breaks))
+		ret = choose_service(d, cpu, &e, why);
 	if (ret == 0)
 		ret = table_grow(&d->breaks);
 	if (ret == 0)

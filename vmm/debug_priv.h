@@ -71,6 +71,7 @@ enum break_service {
 struct break_entry {
 	struct vm_break spec;
 	enum break_service service;
+	bool old;      /* of a machine whose end the client knows; it has not asked for it since */
 	bool unmapped; /* a slot only because the address was not mapped: to be planted once it is */
 	uint64_t gpa;  /* planted: where */
 	uint8_t *host;
@@ -96,6 +97,7 @@ struct vm_debug {
 	bool exiting;	 /* the machine ends, or has ended: vCPUs leave, nothing can be asked of them */
 	bool kept;	 /* by a client, beyond the machine's end */
 	bool over;	 /* the process ends, with over_status */
+	bool end_told;	 /* EXITED was posted for the last machine that ended */
 	bool restarting; /* a new machine was asked for */
 	bool reborn;	 /* and is there, and has not been reported yet */
 	int over_status;
@@ -151,6 +153,8 @@ void breaks_plant(struct vm_debug *d);	 /* stopped: instructions into memory, sl
 void breaks_unplant(struct vm_debug *d); /* stopped */
 /* stopped, a new machine: what was planted in the memory of the old one is looked up anew */
 void breaks_machine_new(struct vm_debug *d);
+/* No machine: the client may have forgotten its breakpoints with it. They stay until their slots are needed. */
+void breaks_end_told(struct vm_debug *d);
 /* stopped: all but execution slots at pc; with lift_watches no data slots either */
 void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */

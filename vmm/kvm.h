@@ -1,7 +1,9 @@
 /*
  * The machine: what vmm/ and arch/ share. Everything in struct vm is written
  * by the main thread before the first vCPU starts and is read-only
- * afterwards, except where a field says otherwise.
+ * afterwards, except where a field says otherwise. A machine that a debugger
+ * puts in place of another is made the same way, after the last vCPU of that
+ * one has been joined; vm_debug keeps everybody else away meanwhile.
  */
 #ifndef VMM_KVM_H
 #define VMM_KVM_H
@@ -34,12 +36,12 @@ struct vcpu {
 	bool started;	    /* thread exists (main thread's) */
 	atomic_bool in_run; /* inside the run loop, so a kick has somebody to reach */
 	/* Own thread's: */
-	bool io_pending;  /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
-	bool exit_held;	  /* run->exit_reason came while I/O was being finished and is still to be handled */
-	bool stepping;	  /* armed to step */
-	bool panicked;	  /* the guest reported a panic in the access that is being handled */
-	char fault[512];  /* own thread: what to log when a fault ends the VM */
-	bool fault_ends;  /* own thread: resumed after a fault, the VM ends with fault_status */
+	bool io_pending; /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
+	bool exit_held;	 /* run->exit_reason came while I/O was being finished and is still to be handled */
+	bool stepping;	 /* armed to step */
+	bool panicked;	 /* the guest reported a panic in the access that is being handled */
+	char fault[512]; /* own thread: what to log when a fault ends the VM */
+	bool fault_ends; /* own thread: resumed after a fault, the VM ends with fault_status */
 	int fault_status;
 	struct arch_vcpu *arch;
 };
@@ -74,7 +76,8 @@ int kvm_open(void);
  */
 int vm_create(struct vm *vm, const struct options *opts);
 void vm_destroy(struct vm *vm);
-/* Run the machine, and those that a debugger puts in its place, until the process is to end. Returns its exit status. */
+/* Run the machine, and those that a debugger puts in its place, until the process is to end. Returns its exit status.
+ */
 int vm_run(struct vm *vm);
 /*
  * These: any thread, also from vCPU threads and device callbacks; never block; the first status wins. vm_exit: the

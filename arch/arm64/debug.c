@@ -241,7 +241,7 @@ static const struct host_probe *probe_of(struct vm *vm)
 	struct arch_vm *av = vm->arch;
 
 	if (!atomic_load_explicit(&av->probed, memory_order_relaxed)) {
-		int ret = host_probe_run(vm->kvm_fd, &av->probe);
+		int ret = host_probe_once(vm->kvm_fd, &av->probe);
 
 		if (ret < 0)
 			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));

@@ -326,7 +326,7 @@ enum vm_swbreak arch_swbreak(struct vcpu *vcpu)
 	enum host_swbreak how;
 
 	if (!atomic_load_explicit(&av->probed, memory_order_relaxed)) {
-		int ret = host_probe_run(vcpu->vm->kvm_fd, &av->probe);
+		int ret = host_probe_once(vcpu->vm->kvm_fd, &av->probe);
 
 		if (ret < 0)
 			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));

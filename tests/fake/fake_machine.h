@@ -75,7 +75,7 @@ struct fake_machine *fake_new_watch_before(int ncpus, bool start_stopped, bool d
 void fake_start(struct fake_machine *m);
 void fake_reset(struct fake_machine *m); /* as before its first instruction; no thread runs */
 void fake_join(struct fake_machine *m);	 /* the threads, which have been told to leave */
-void fake_stop(struct fake_machine *m); /* the VM ends, its threads are joined */
+void fake_stop(struct fake_machine *m);	 /* the VM ends, its threads are joined */
 void fake_free(struct fake_machine *m);
 void fake_end(struct fake_machine *m); /* both */
 

@@ -514,7 +514,8 @@ static void test_fault_and_exit(void)
 	char text[64];
 	int n = 0;
 
-	tap_ok(!vm_debug_fault(m->debug, 0, VM_FAULT_KVM, 1, "nobody there"), "a fault without a debugger is the machine's to end");
+	tap_ok(!vm_debug_fault(m->debug, 0, VM_FAULT_KVM, 1, "nobody there"),
+		"a fault without a debugger is the machine's to end");
 	fake_start(m);
 	vm_debug_attach(m->debug);
 	stopped_by(m, VM_STOP_PAUSED, &ev);

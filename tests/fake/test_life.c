@@ -7,8 +7,8 @@
 #include "tests/fake/fake_life.h"
 #include "tests/unit/tap.h"
 
-#define SHARED_BP  (FAKE_SHARED + 3)
-#define PATIENCE   20000
+#define SHARED_BP (FAKE_SHARED + 3)
+#define PATIENCE  20000
 
 static bool next_event(struct fake_machine *m, struct vm_debug_event *ev)
 {
@@ -160,6 +160,31 @@ static void test_lost_mapping(void)
 	quit(m);
 }
 
+/* A gdb that has heard of an end asks again for the breakpoints that it still has, and knows nothing of the others. */
+static void test_old_slots(void)
+{
+	struct fake_machine *m = living(1, false);
+	struct vm_break b;
+	const char *how;
+	int bad = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		bad += insert(m, VM_BREAK_HW, 0x2000 + i) != 0;
+	vm_debug_restart(m->debug);
+	stopped(m, VM_STOP_PAUSED);
+	tap_ok(!bad && insert(m, VM_BREAK_HW, 0x2004) == -ENOSPC, "a restart frees no slot");
+	vm_debug_kill(m->debug);
+	ended(m, 14, false);
+	vm_debug_restart(m->debug);
+	stopped(m, VM_STOP_PAUSED);
+	tap_ok(vm_debug_break_get(m->debug, 3, &b, &how) == 0, "after an end that was told they are all there");
+	tap_ok(insert(m, VM_BREAK_HW, 0x2001) == 0, "one is asked for again");
+	tap_ok(insert(m, VM_BREAK_HW, 0x2004) == 0, "and another one: it gets a slot");
+	tap_ok(vm_debug_break_get(m->debug, 0, &b, &how) == 0 && b.addr == 0x2001, "the one asked for is kept");
+	tap_ok(vm_debug_break_get(m->debug, 2, &b, &how) == -ENOENT, "the old ones have made room");
+	quit(m);
+}
+
 static void test_end_and_restart(void)
 {
 	struct fake_machine *m = living(2, true);
@@ -178,7 +203,8 @@ static void test_end_and_restart(void)
 	vm_debug_pause(m->debug);
 	tap_ok(vm_debug_restart(m->debug) == 0 && stopped(m, VM_STOP_PAUSED) && at_start(m), "and it lives again");
 	vm_debug_kill(m->debug);
-	tap_ok(vm_debug_restart(m->debug) == 0 && stopped(m, VM_STOP_PAUSED), "killed and restarted: only the new stop is told");
+	tap_ok(vm_debug_restart(m->debug) == 0 && stopped(m, VM_STOP_PAUSED),
+		"killed and restarted: only the new stop is told");
 	fake_life_spoil(m);
 	vm_debug_restart(m->debug);
 	tap_ok(ended(m, 4, false), "a machine that cannot be made ends");
@@ -281,6 +307,7 @@ int main(void)
 	test_restart();
 	test_first_instruction();
 	test_lost_mapping();
+	test_old_slots();
 	test_end_and_restart();
 	test_client_leaves();
 	test_races(0, 80);

@@ -321,7 +321,8 @@ static void test_kill(void)
 	stub_end(s);
 }
 
-/* Extended mode: run, kill, the machine's own ends and restarts, in any order; then the client leaves, and that is all. */
+/* Extended mode: run, kill, the machine's own ends and restarts, in any order; then the client leaves, and that is all.
+ */
 static void test_lives(void)
 {
 	static const char *const ways[] = {"vRun;", "vKill;1", "R00", "D"};
