@@ -190,6 +190,27 @@ void breaks_machine_new(struct vm_debug *d)
 	d->breaks.changed = true;
 }
 
+void breaks_end_told(struct vm_debug *d)
+{
+	for (size_t i = 0; i < d->breaks.n; i++)
+		d->breaks.entry[i].old = true;
+}
+
+static bool drop_old(struct break_table *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (!t->entry[i].old)
+			t->entry[n++] = t->entry[i];
+	}
+	if (n == t->n)
+		return false;
+	t->n = n;
+	t->changed = true;
+	return true;
+}
+
 static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *full, const char **why)
 {
 	int ret = breaks_check_slot(d, e);
@@ -260,9 +281,14 @@ int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b,
 		e.spec.len = d->m.arch->brk_len;
 	if (find(&d->breaks, &e.spec, &at)) {
 		d->breaks.entry[at].spec = e.spec;
+		d->breaks.entry[at].old = false;
 		return 0;
 	}
 	ret = choose_service(d, cpu, &e, why);
+	if (ret == -ENOSPC && drop_old(&d->breaks)) {
+		find(&d->breaks, &e.spec, &at);
+		ret = choose_service(d, cpu, &e, why);
+	}
 	return ret ? ret : table_add(&d->breaks, at, &e);
 }
 

@@ -36,6 +36,7 @@ static void post_end_locked(struct vm_debug *d, int status, bool over)
 		d->over = true;
 		d->over_status = status;
 	}
+	d->end_told = true;
 	debug_post_locked(d, &ev);
 }
 
@@ -139,6 +140,9 @@ void vm_debug_reborn(struct vm_debug *d)
 	d->pause_wanted = d->attached;
 	d->detach_wanted = !d->attached;
 	d->exiting = d->over;
+	if (d->end_told)
+		breaks_end_told(d);
+	d->end_told = false;
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -88,6 +88,7 @@ enum break_service {
 struct break_entry {
 	struct vm_break spec;
 	enum break_service service;
+	bool old;	  /* of a machine whose end the client knows; it has not asked for it since */
 	bool slot_only;	  /* a Z0 where planting does not trap */
 	bool placed;	  /* gpa, host and seen tell where the code is */
 	bool bound;	  /* space is that of the tables that lead there; else the next tables that do will bind it */
@@ -152,6 +153,7 @@ struct vm_debug {
 	bool exiting;	 /* the machine ends, or has ended: vCPUs leave, nothing can be asked of them */
 	bool kept;	 /* by a client, beyond the machine's end */
 	bool over;	 /* the process ends, with over_status */
+	bool end_told;	 /* EXITED was posted for the last machine that ended */
 	bool restarting; /* a new machine was asked for */
 	bool reborn;	 /* and is there, and has not been reported yet */
 	int over_status;
@@ -216,6 +218,8 @@ void breaks_clear(struct vm_debug *d); /* stopped */
 bool break_is_exec(const struct break_entry *e);
 /* stopped, a new machine: what was planted in the memory of the old one is looked up anew */
 void breaks_machine_new(struct vm_debug *d);
+/* No machine: the client may have forgotten its breakpoints with it. They stay until their slots are needed. */
+void breaks_end_told(struct vm_debug *d);
 /* The instruction breakpoint that a vCPU at pc is on, or NULL. Parked or own thread. */
 const struct break_entry *breaks_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* debug_watch.c. "stopped" as above. */

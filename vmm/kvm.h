@@ -1,7 +1,9 @@
 /*
  * The machine: what vmm/ and arch/ share. Everything in struct vm is written
  * by the main thread before the first vCPU starts and is read-only
- * afterwards, except where a field says otherwise.
+ * afterwards, except where a field says otherwise. A machine that a debugger
+ * puts in place of another is made the same way, after the last vCPU of that
+ * one has been joined; vm_debug keeps everybody else away meanwhile.
  */
 #ifndef VMM_KVM_H
 #define VMM_KVM_H

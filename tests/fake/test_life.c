@@ -160,6 +160,31 @@ static void test_lost_mapping(void)
 	quit(m);
 }
 
+/* A gdb that has heard of an end asks again for the breakpoints that it still has, and knows nothing of the others. */
+static void test_old_slots(void)
+{
+	struct fake_machine *m = living(1, false);
+	struct vm_break b;
+	const char *how;
+	int bad = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		bad += insert(m, VM_BREAK_HW, 0x2000 + i) != 0;
+	vm_debug_restart(m->debug);
+	stopped(m, VM_STOP_PAUSED);
+	tap_ok(!bad && insert(m, VM_BREAK_HW, 0x2004) == -ENOSPC, "a restart frees no slot");
+	vm_debug_kill(m->debug);
+	ended(m, 14, false);
+	vm_debug_restart(m->debug);
+	stopped(m, VM_STOP_PAUSED);
+	tap_ok(vm_debug_break_get(m->debug, 3, &b, &how) == 0, "after an end that was told they are all there");
+	tap_ok(insert(m, VM_BREAK_HW, 0x2001) == 0, "one is asked for again");
+	tap_ok(insert(m, VM_BREAK_HW, 0x2004) == 0, "and another one: it gets a slot");
+	tap_ok(vm_debug_break_get(m->debug, 0, &b, &how) == 0 && b.addr == 0x2001, "the one asked for is kept");
+	tap_ok(vm_debug_break_get(m->debug, 2, &b, &how) == -ENOENT, "the old ones have made room");
+	quit(m);
+}
+
 static void test_end_and_restart(void)
 {
 	struct fake_machine *m = living(2, true);
@@ -282,6 +307,7 @@ int main(void)
 	test_restart();
 	test_first_instruction();
 	test_lost_mapping();
+	test_old_slots();
 	test_end_and_restart();
 	test_client_leaves();
 	test_races(0, 80);

@@ -80,6 +80,7 @@ static void event(struct gdb_session *s, uint8_t what, struct gdb_buf *out)
 		.signo = what >> 6 ? 4 : 2,
 		.access = (enum hw_kind)(what >> 6),
 		.addr = what * 0x1111u,
+		.stays = what & 0x40,
 	};
 
 	fake.fault = what & 0x80 ? "no way on" : NULL;

@@ -64,7 +64,8 @@ static void test_run(void)
 	tap_is_str(ask("qAttached"), "0", "gdb's own machine now: it kills what it has run");
 	ask("vRun;2f6bc3a9");
 	tap_ok(begins(stop_signal(0, 2), START_STOP), "--kernel's path is accepted");
-	tap_is_str(ask("vRun;2f6b"), "E.only what --kernel names can be run: set remote exec-file to that or to nothing",
+	tap_is_str(ask("vRun;2f6b"),
+		"E.only what --kernel names can be run: set remote exec-file to that or to nothing",
 		"another name is not");
 	tap_ok(is_error(ask("vRun;2f6bc3a900")), "a longer one neither");
 	tap_ok(is_error(ask("vRun;2f6")), "half a byte");
@@ -187,15 +188,34 @@ static void test_settings(void)
 	static const struct {
 		const char *packet, *reply;
 	} cases[] = {
-		{"QPassSignals:e;10;14;17", "OK"}, {"QPassSignals:", "OK"}, {"QPassSignals:e;6", "E"},
-		{"QPassSignals:e;", "E"}, {"QPassSignals:zz", "E"}, {"QProgramSignals:0;1;b", "OK"},
-		{"QProgramSignals:x", "E"}, {"QNonStop:0", "OK"}, {"QNonStop:1", "E"}, {"QNonStop:2", "E"},
-		{"QNonStop", "E"}, {"QThreadEvents:1", "OK"}, {"QThreadEvents:0", "OK"}, {"QThreadEvents:", "E"},
-		{"QCatchSyscalls:0", "OK"}, {"QCatchSyscalls:1", "E"}, {"QCatchSyscalls:1;3", "E"},
-		{"QCatchSyscalls:x", "E"}, {"QStartupWithShell:0", "OK"}, {"QStartupWithShell:1", "E"},
-		{"QEnvironmentReset", "OK"}, {"QEnvironmentUnset:41", "OK"}, {"QEnvironmentUnset:4", "E"},
-		{"QEnvironmentHexEncoded:413d42", "E"}, {"QSetWorkingDir:", "OK"}, {"QSetWorkingDir:2f", "E"},
-		{"QSetWorkingDir:2", "E"}, {"QDisableRandomization:1", ""},
+		{"QPassSignals:e;10;14;17", "OK"},
+		{"QPassSignals:", "OK"},
+		{"QPassSignals:e;6", "E"},
+		{"QPassSignals:e;", "E"},
+		{"QPassSignals:zz", "E"},
+		{"QProgramSignals:0;1;b", "OK"},
+		{"QProgramSignals:x", "E"},
+		{"QNonStop:0", "OK"},
+		{"QNonStop:1", "E"},
+		{"QNonStop:2", "E"},
+		{"QNonStop", "E"},
+		{"QThreadEvents:1", "OK"},
+		{"QThreadEvents:0", "OK"},
+		{"QThreadEvents:", "E"},
+		{"QCatchSyscalls:0", "OK"},
+		{"QCatchSyscalls:1", "E"},
+		{"QCatchSyscalls:1;3", "E"},
+		{"QCatchSyscalls:x", "E"},
+		{"QStartupWithShell:0", "OK"},
+		{"QStartupWithShell:1", "E"},
+		{"QEnvironmentReset", "OK"},
+		{"QEnvironmentUnset:41", "OK"},
+		{"QEnvironmentUnset:4", "E"},
+		{"QEnvironmentHexEncoded:413d42", "E"},
+		{"QSetWorkingDir:", "OK"},
+		{"QSetWorkingDir:2f", "E"},
+		{"QSetWorkingDir:2", "E"},
+		{"QDisableRandomization:1", ""},
 	};
 
 	driver_start(GDB_OLD);
