@@ -333,13 +333,15 @@ static uint64_t anywhere(unsigned r)
 	return base[r % 8] + r / 8 % 7;
 }
 
+/* On a busy machine the pause often comes before a hit: it goes on until there were enough, within reason. */
 static void test_stress(void)
 {
+	enum { ROUNDS = 2500, HITS = 500, REASON_US = 120 * 1000000 };
 	struct fake_machine *m = machine(5, FAKE_MODULE);
 	static uint8_t before[FAKE_RAM];
 	struct vm_debug_event ev;
 	unsigned bad = 0, stops = 0;
-	uint64_t foreign = 0;
+	uint64_t foreign = 0, begin = now_us();
 
 	memcpy(&m->ram[FAKE_SHARED + 1], (const uint8_t[]){OP_SITE, 1, 1}, FAKE_SITE_LEN);
 	for (int i = 0; i < 5; i++)
@@ -349,7 +351,7 @@ static void test_stress(void)
 	memcpy(before, m->ram, FAKE_RAM);
 	srand(7);
 	client_start(m);
-	for (int round = 0; round < 2500 && !bad; round++) {
+	for (int round = 0; !bad && (round < ROUNDS || (stops <= HITS && now_us() - begin < REASON_US)); round++) {
 		for (int i = rand() % 6; i > 0; i--) {
 			enum vm_break_type type = rand() % 4 ? VM_BREAK_SW : VM_BREAK_HW;
 			uint64_t addr = anywhere((unsigned)rand());
@@ -381,9 +383,8 @@ static void test_stress(void)
 	}
 	for (int i = 0; i < 5; i++)
 		foreign += m->cpu[i].foreign;
-	tap_is_u64(
-		bad, 0, "2500 rounds of breakpoints set and removed while 5 vCPUs hit others; memory always original");
-	tap_ok(stops > 500, "%u hits", stops);
+	tap_is_u64(bad, 0, "rounds of breakpoints set and removed while 5 vCPUs hit others; memory always original");
+	tap_ok(stops > HITS, "%u hits", stops);
 	tap_is_u64(foreign, 0, "none was taken for the guest's own");
 	fake_end(m);
 }
