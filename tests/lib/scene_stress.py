@@ -57,6 +57,12 @@ class Counted(Rsp):
 		self.asked = self.answered = 0
 		super().__init__(*args)
 
+	def come_after(self, host):
+		"""Another client was here before. A line that is no connection may still have bytes that were for that one."""
+		while not host.facts.get('connections', True) and self._more(time.monotonic() + 0.3):
+			self.buffer = b''
+		self.hello()
+
 	def send(self, packet):
 		self.asked += 1
 		super().send(packet)
@@ -281,7 +287,7 @@ def come_and_go(host):
 					  any(a == stop.pc for _, a in inside), 'a hit: ' + stop.text)
 				hits += 1
 		tap.diag('%d hits, %d places, %.1f s' % (hits, len(ever), time.monotonic() - begins))
-		tap.check(hits > 20, '%d hits' % hits)
+		tap.check(hits > rounds(host, 20, 3), '%d hits' % hits)
 		same_code(c, host.guest('lab'))
 		c.audit()
 		if host.facts.get('connections', True):
@@ -345,7 +351,7 @@ def clients_die(host):
 		for i in range(20):
 			try:
 				with Counted(m.remote, 30 * host.patience) as c:
-					c.hello()
+					c.come_after(host)
 					clean(host, c, ())
 					if i == 0:
 						starts(m, c, sym)
@@ -449,6 +455,6 @@ def mixture(host):
 		tap.diag('stops: %s, %.1f s' % (dict(kinds), time.monotonic() - begins))
 		tap.diag('%d interrupts' % ticks)
 		for name in ('crowd_1', 'crowd_all'):
-			c.unplant(sym[name])
+			c.z('z0', sym[name])
 		clean(host, c, [sym['crowd_1'], sym['crowd_all'], sym['smp_ready']])
 		finish(m, c, sym, 2)
