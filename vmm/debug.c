@@ -459,10 +459,12 @@ static void park(struct vm_debug *d, int cpu)
 	pthread_mutex_unlock(&d->lock);
 }
 
-static void arm(struct vm_debug *d, int cpu)
+/* Without its breakpoints, or with a step that never ends, a vCPU is not let run unless nobody debugs any more. */
+static bool arm(struct vm_debug *d, int cpu)
 {
 	struct cpu_debug *c = &d->cpu[cpu];
 	enum vm_arm how = c->stepping ? VM_ARM_STEP : VM_ARM_RUN;
+	char text[96];
 	int ret;
 
 	/* Nobody changes solo while a vCPU runs, as this one does. */
@@ -472,6 +474,10 @@ static void arm(struct vm_debug *d, int cpu)
 	if (how == VM_ARM_LET_IN && ret == 0)
 		c->let_in = LET_IN_GOING;
 	c->rearm = c->stepping; /* every step is armed anew, last of all */
+	if (ret >= 0)
+		return true;
+	snprintf(text, sizeof(text), "vCPU %d: KVM does not take its debug registers: %s", cpu, strerror(-ret));
+	return !vm_debug_fault(d, cpu, VM_FAULT_KVM, d->m.pc(d->m.ctx, cpu), text);
 }
 
 /* The answer to "may I enter the guest": park as often as asked, then load the debug hardware for this run. */
@@ -495,7 +501,8 @@ static bool checkpoint_slow(struct vm_debug *d, int cpu)
 			if (d->m.resumed)
 				d->m.resumed(d->m.ctx, cpu);
 		}
-		arm(d, cpu);
+		if (!arm(d, cpu))
+			continue;
 		return true; /* a stop that comes now kicks: the entry returns at once */
 	}
 }

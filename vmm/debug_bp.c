@@ -104,7 +104,10 @@ static const struct break_entry *slot_at(struct vm_debug *d, int cpu, uint64_t p
 	return first;
 }
 
-/* Tables and code may change while a trap is on its way here: it is the guest's only if it would trap again. */
+/*
+ * Tables and code may change while a trap is on its way here: it is the guest's only if it would trap again. What is
+ * not mapped any more would not: it faults.
+ */
 bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc)
 {
 	size_t len = d->m.arch->brk_len;
@@ -113,7 +116,7 @@ bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc)
 	uint8_t *host;
 
 	if (debug_resolve(d, cpu, pc, false, &map))
-		return true;
+		return !d->breaks.in_memory;
 	host = d->m.ram(d->m.ctx, map.gpa, &n);
 	return !host || n < len || map.len < len || !debug_code_differs(host, d->m.arch->brk, len);
 }

@@ -68,6 +68,7 @@ void breaks_solo_slots(struct vm_debug *d, uint64_t pc, bool lift_watches)
 	struct hw_slots *s = &d->breaks.solo_slots;
 	unsigned n = 0;
 
+	breaks_deal_slots(d); /* who had one may have had to give it up: all of them together may be too many */
 	build(&d->breaks, s, true);
 	for (unsigned i = 0; i < s->n; i++) {
 		if (s->slot[i].kind == HW_EXEC ? s->slot[i].addr != pc : !lift_watches)
@@ -136,4 +137,5 @@ void breaks_deal_slots(struct vm_debug *d)
 				t->entry[i].service = SERVED_SLOT;
 		}
 	}
+	build(t, &t->slots, true); /* a release of mere steps finds nothing changed any more, and builds nothing */
 }

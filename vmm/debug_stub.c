@@ -65,6 +65,7 @@ void vm_debug_pause(struct vm_debug *d)
 static void recheck_pending_locked(struct vm_debug *d, int cpu)
 {
 	struct vm_stop *p = &d->cpu[cpu].pending;
+	const struct break_entry *b;
 
 	switch (p->kind) {
 	case VM_STOP_STEPPED:
@@ -79,7 +80,8 @@ static void recheck_pending_locked(struct vm_debug *d, int cpu)
 		break;
 	case VM_STOP_SWBREAK:
 	case VM_STOP_HWBREAK:
-		if (d->m.pc(d->m.ctx, cpu) != p->pc || !breaks_at(d, cpu, p->pc))
+		b = d->m.pc(d->m.ctx, cpu) == p->pc ? breaks_at(d, cpu, p->pc) : NULL;
+		if (!b || break_is_elsewhere(d, cpu, b, p->pc))
 			p->kind = VM_STOP_NONE;
 		break;
 	default:

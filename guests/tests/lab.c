@@ -173,6 +173,90 @@ static void scene_smp(unsigned long n, unsigned long cpus)
 		say_total("calls", calls[cpu]);
 }
 
+/*
+ * crowd,N,CPUS: N times every CPU calls what all of them call and what only it calls, and each call is counted; all
+ * under a timer's interrupts. What is said at the end depends on nothing else. It ends early if the debugger sets stop.
+ */
+
+#define CROWD	 4
+#define CROWD_HZ 100
+volatile unsigned long owns[CROWD]; /* calls of crowd_0() to crowd_3() */
+volatile unsigned long crowd_calls[CROWD];
+static unsigned long crowd_rounds;
+
+noinline static void crowd_all(unsigned cpu)
+{
+	crowd_calls[cpu]++;
+}
+
+noinline static void crowd_0(void)
+{
+	owns[0]++;
+}
+
+noinline static void crowd_1(void)
+{
+	owns[1]++;
+}
+
+noinline static void crowd_2(void)
+{
+	owns[2]++;
+}
+
+noinline static void crowd_3(void)
+{
+	owns[3]++;
+}
+
+static void (*const crowd_own[CROWD])(void) = {crowd_0, crowd_1, crowd_2, crowd_3};
+static volatile unsigned long crowd_sum[CROWD];
+
+/* The sum shows a register or a flag that was not kept. */
+noinline static void crowd_loop(unsigned cpu)
+{
+	unsigned long sum = cpu;
+
+	for (unsigned long i = 0; i < crowd_rounds && !stop; i++) {
+		crowd_all(cpu);
+		sum = sum * 6364136223846793005ul + i;
+		crowd_own[cpu]();
+		sum ^= sum >> 29;
+	}
+	crowd_sum[cpu] = sum;
+}
+
+static void crowd_worker(unsigned cpu)
+{
+	__atomic_fetch_add(&online, 1, __ATOMIC_SEQ_CST);
+	while (!go)
+		;
+	crowd_loop(cpu);
+	__atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
+	isa_idle();
+}
+
+static void scene_crowd(unsigned long n, unsigned long cpus)
+{
+	crowd_rounds = n;
+	if (cpus > 1)
+		platform_start_cpus(crowd_worker);
+	while (online < cpus)
+		;
+	platform_timer_start(CROWD_HZ);
+	isa_interrupts_on();
+	smp_ready();
+	crowd_loop(0);
+	while (finished < cpus - 1)
+		;
+	isa_interrupts_off();
+	for (unsigned long cpu = 0; cpu < cpus; cpu++) {
+		say_total("calls", crowd_calls[cpu]);
+		say_total("owns", owns[cpu]);
+		say_total("sum", crowd_sum[cpu]);
+	}
+}
+
 /* cpus,CPUS: they all come up, and no more than these */
 static void cpu_counts_itself(unsigned cpu)
 {
@@ -362,6 +446,7 @@ static void scene_off(unsigned long n, unsigned long m)
 static const struct scene scenes[] = {
 	{"calls", scene_calls},
 	{"cpus", scene_cpus},
+	{"crowd", scene_crowd},
 	{"echo", scene_echo},
 	{"flood", scene_flood},
 	{"idle", scene_idle},

@@ -316,6 +316,10 @@ static int op_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm 
 	struct fake_cpu *c = &((struct fake_machine *)ctx)->cpu[cpu];
 	bool refused = how == VM_ARM_LET_IN && c->closed;
 
+	if (slots && slots->n > ((struct fake_machine *)ctx)->hw_slots) {
+		c->overfull++;
+		return -ENOSPC; /* and what was armed before still is */
+	}
 	c->slots = slots;
 	c->how = refused ? VM_ARM_STEP : how;
 	c->arms++;

@@ -69,6 +69,7 @@ struct fake_cpu {
 	uint64_t home; /* of the let-in under way, or the last one */
 	uint64_t far;
 	unsigned space;
+	unsigned overfull;	/* more slots were to be armed than there are */
 	unsigned poke;		/* writes that OP_POKE has done */
 	uint64_t torn;		/* half of each version of a site was executed */
 	uint64_t foreign;	/* breakpoint instructions that were the guest's own */

@@ -167,6 +167,11 @@ class Gdb:
 		self.stops = []
 		self.cmd(line, timeout)
 
+	def send_only(self, line):
+		"""A console command whose end nobody waits for."""
+		self.process.stdin.write(('-interpreter-exec console "%s"\n' % line.replace('"', '\\"')).encode())
+		self.process.stdin.flush()
+
 	def wait_stop(self, timeout=None):
 		end = time.monotonic() + (timeout or self.timeout)
 		while not self.stops:

@@ -20,6 +20,7 @@ import scene_monitor    # noqa: F401
 import scene_restart    # noqa: F401
 import scene_session    # noqa: F401
 import scene_state      # noqa: F401
+import scene_stress     # noqa: F401
 import scene_steps      # noqa: F401
 import scene_watch      # noqa: F401
 import scene_x86        # noqa: F401

@@ -53,18 +53,26 @@ static bool wait_irq(void)
 	return atomic_load(&irq_level);
 }
 
+/* Not time(), which may be a tick behind. */
+static uint32_t host_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint32_t)ts.tv_sec;
+}
+
 static void test_clock(void)
 {
 	static const uint8_t id[] = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
-	time_t before, after;
+	uint32_t before, guest, after;
 	uint64_t wide = 0;
-	uint32_t guest;
 
 	setup();
-	before = time(NULL);
+	before = host_seconds();
 	guest = in(DR);
-	after = time(NULL);
-	tap_ok((uint32_t)before <= guest && guest <= (uint32_t)after, "the host's time");
+	after = host_seconds();
+	tap_ok(before <= guest && guest <= after, "the host's time");
 	tap_is_u64(in(CR), 1, "it runs");
 	out(CR, 0);
 	tap_is_u64(in(CR), 1, "and cannot be stopped");
@@ -89,7 +97,7 @@ static void test_alarm(void)
 	setup();
 	out(MR, in(DR) + 1);
 	out(IMSC, 1);
-	tap_ok(!atomic_load(&irq_level), "not before its time");
+	tap_ok(!atomic_load(&irq_level) || in(DR) >= in(MR), "not before its time");
 	tap_ok(wait_irq(), "an alarm");
 	tap_ok(in(RIS) == 1 && in(MIS) == 1 && in(DR) >= in(MR), "as the registers say");
 	out(IMSC, 0);
