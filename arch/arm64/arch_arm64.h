@@ -56,7 +56,7 @@ struct arch_vm {
 	struct kvm_vcpu_init vcpu_init;
 	unsigned pa_bits; /* of guest-physical addresses */
 	bool lva;
-	bool aarch32_el0;	    /* the processor runs 32-bit programs */
+	bool aarch32_el0; /* the processor runs 32-bit programs */
 	struct arm64_sve sve;
 	unsigned nbreaks, nwatches; /* debug registers that the host has for a guest */
 	struct guest_time time;

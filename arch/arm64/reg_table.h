@@ -22,9 +22,9 @@ enum reg_where {
 	IN_SP,	   /* in core, which one is PSTATE's to say */
 	IN_PSTATE, /* the low half of core[CORE_PSTATE] */
 	IN_PC,
-	IN_KVM,	   /* KVM's id */
-	IN_SLICE,  /* KVM's id of an SVE register's first slice, which is longer than the register may be */
-	IN_ZCR,	   /* from ZCR_EL1 */
+	IN_KVM,	  /* KVM's id */
+	IN_SLICE, /* KVM's id of an SVE register's first slice, which is longer than the register may be */
+	IN_ZCR,	  /* from ZCR_EL1 */
 };
 
 #define CORE_ID(size, field) (KVM_REG_ARM64 | KVM_REG_SIZE_##size | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))

@@ -12,7 +12,7 @@
 #define ZREGS	 32
 #define PREGS	 16
 #define BYTES	 256 /* of the longest vector that the architecture has */
-#define SEED_Z	 16 /* byte k of register i is i * SEED + k, folded */
+#define SEED_Z	 16  /* byte k of register i is i * SEED + k, folded */
 #define SEED_P	 3
 #define FFR_ONES 5 /* an FFR is ones, then zeros */
 
