@@ -1,7 +1,7 @@
 /*
  * One VM's own description of its registers: a copy of the ISA's arch_desc that set-up completes. Up to the end of
- * arch_vm_ready() the ISA's code may change features[].absent, features[].types, regs[].size and regs[].type; from then
- * on it is constant, and any thread reads it through arch_vm_desc(). Main thread.
+ * arch_vm_ready() the ISA's code may change features[].absent, features[].types, regs[].size, regs[].type and
+ * regs[].feature; from then on it is constant, and any thread reads it through arch_vm_desc(). Main thread.
  */
 #ifndef ARCH_OWN_DESC_H
 #define ARCH_OWN_DESC_H

@@ -18,6 +18,7 @@
 #include "arch/arm64/hwbp.h"
 #include "arch/arm64/insn.h"
 #include "arch/arm64/mmu.h"
+#include "arch/arm64/sve.h"
 #include "arch/own_desc.h"
 #include "arch/probe.h"
 
@@ -55,7 +56,8 @@ struct arch_vm {
 	struct kvm_vcpu_init vcpu_init;
 	unsigned pa_bits; /* of guest-physical addresses */
 	bool lva;
-	bool aarch32_el0;	    /* the processor runs 32-bit programs */
+	bool aarch32_el0; /* the processor runs 32-bit programs */
+	struct arm64_sve sve;
 	unsigned nbreaks, nwatches; /* debug registers that the host has for a guest */
 	uint64_t kpti_distance;	    /* from the tables of programs to the kernel's: kaslr.c; 0: not known */
 	struct guest_time time;
@@ -131,6 +133,8 @@ struct arch_vcpu {
 
 /* ---- regs.c, own thread unless it says otherwise ---- */
 
+/* KVM_GET_ONE_REG or KVM_SET_ONE_REG; value has the size that the id says. 0 or -errno. */
+int arm64_one_reg(struct vcpu *vcpu, unsigned long request, uint64_t id, const void *value);
 /* One 64-bit register of KVM's (KVM_GET_ONE_REG). -ENOENT: this host lacks it. */
 int arm64_get(struct vcpu *vcpu, uint64_t id, uint64_t *value);
 int arm64_set(struct vcpu *vcpu, uint64_t id, uint64_t value);
@@ -148,6 +152,7 @@ int arm64_regs_load(struct vcpu *vcpu);
 /* ids for arm64_get(): op0 3 and 2. See ARM64_SYS_REG() in <asm/kvm.h>. */
 #define ID_SCTLR_EL1	 ARM64_SYS_REG(3, 0, 1, 0, 0)
 #define ID_CPACR_EL1	 ARM64_SYS_REG(3, 0, 1, 0, 2)
+#define ID_ZCR_EL1	 ARM64_SYS_REG(3, 0, 1, 2, 0)
 #define ID_TTBR0_EL1	 ARM64_SYS_REG(3, 0, 2, 0, 0)
 #define ID_TTBR1_EL1	 ARM64_SYS_REG(3, 0, 2, 0, 1)
 #define ID_TCR_EL1	 ARM64_SYS_REG(3, 0, 2, 0, 2)

@@ -12,8 +12,9 @@
 #include "arch/arm64/arch_arm64.h"
 #include "arch/desc.h"
 
-enum { FEATURE_CORE, FEATURE_FPU, FEATURE_SYSTEM, FEATURES };
+enum { FEATURE_CORE, FEATURE_FPU, FEATURE_SYSTEM, FEATURE_SVE, FEATURE_SVE_SYSTEM, FEATURES };
 extern const struct reg_feature arm64_reg_features[FEATURES];
+extern const char arm64_fp_status_types[]; /* of FPSR and FPCR, which are FEATURE_FPU's or FEATURE_SVE's */
 
 /* Where a register is kept, and what `place` means there. */
 enum reg_where {
@@ -21,7 +22,9 @@ enum reg_where {
 	IN_SP,	   /* in core, which one is PSTATE's to say */
 	IN_PSTATE, /* the low half of core[CORE_PSTATE] */
 	IN_PC,
-	IN_KVM, /* KVM's id */
+	IN_KVM,	  /* KVM's id */
+	IN_SLICE, /* KVM's id of an SVE register's first slice, which is longer than the register may be */
+	IN_ZCR,	  /* from ZCR_EL1 */
 };
 
 #define CORE_ID(size, field) (KVM_REG_ARM64 | KVM_REG_SIZE_##size | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
@@ -31,6 +34,8 @@ enum reg_where {
 #define V(R, n)	 R("v" #n, "aarch64v", "vector", 16, FPU, IN_KVM, CORE_ID(U128, fp_regs.vregs[n]), true)
 #define SYS(R, name, type, id)	  R(name, type, "system", 8, SYSTEM, IN_KVM, id, true)
 #define SYS_RO(R, name, type, id) R(name, type, "system", 8, SYSTEM, IN_KVM, id, false)
+#define Z(R, n)	 R("z" #n, "svev", "vector", 256, SVE, IN_SLICE, KVM_REG_ARM64_SVE_ZREG(n, 0), true)
+#define P(R, n)	 R("p" #n, "svep", "vector", 32, SVE, IN_SLICE, KVM_REG_ARM64_SVE_PREG(n, 0), true)
 #define S ARM64_SYS_REG
 
 #define ARM64_REGS_G(R) \
@@ -92,7 +97,17 @@ enum reg_where {
 	SYS_RO(R, "ID_AA64ISAR1_EL1", "int64", S(3, 0, 0, 6, 1)) \
 	SYS_RO(R, "ID_AA64MMFR0_EL1", "int64", ID_AA64MMFR0_EL1) \
 	SYS_RO(R, "ID_AA64MMFR1_EL1", "int64", S(3, 0, 0, 7, 1)) \
-	SYS_RO(R, "ID_AA64MMFR2_EL1", "int64", ID_AA64MMFR2_EL1)
+	SYS_RO(R, "ID_AA64MMFR2_EL1", "int64", ID_AA64MMFR2_EL1) \
+	/* sizes: the architecture's largest, each VM has its own */ \
+	Z(R, 0) Z(R, 1) Z(R, 2) Z(R, 3) Z(R, 4) Z(R, 5) Z(R, 6) Z(R, 7) \
+	Z(R, 8) Z(R, 9) Z(R, 10) Z(R, 11) Z(R, 12) Z(R, 13) Z(R, 14) Z(R, 15) \
+	Z(R, 16) Z(R, 17) Z(R, 18) Z(R, 19) Z(R, 20) Z(R, 21) Z(R, 22) Z(R, 23) \
+	Z(R, 24) Z(R, 25) Z(R, 26) Z(R, 27) Z(R, 28) Z(R, 29) Z(R, 30) Z(R, 31) \
+	P(R, 0) P(R, 1) P(R, 2) P(R, 3) P(R, 4) P(R, 5) P(R, 6) P(R, 7) \
+	P(R, 8) P(R, 9) P(R, 10) P(R, 11) P(R, 12) P(R, 13) P(R, 14) P(R, 15) \
+	R("ffr", "svep", "vector", 32, SVE, IN_SLICE, KVM_REG_ARM64_SVE_FFR(0), true) \
+	R("vg", "int64", "vector", 8, SVE, IN_ZCR, 0, false) \
+	R("ZCR_EL1", "int64", "system", 8, SVE_SYSTEM, IN_KVM, ID_ZCR_EL1, true)
 /* clang-format on */
 
 #endif

@@ -25,6 +25,15 @@
 
 static const char core_types[] = FLAGS("cpsr_flags", 4, PSTATE_BITS);
 
+#define FP_STATUS \
+	FLAGS("fpsr_flags", 4, \
+		BIT("IOC", 0) BIT("DZC", 1) BIT("OFC", 2) BIT("UFC", 3) BIT("IXC", 4) BIT("IDC", 7) BIT("QC", 27) \
+		BIT("V", 28) BIT("C", 29) BIT("Z", 30) BIT("N", 31)) \
+	FLAGS("fpcr_flags", 4, \
+		BIT("FIZ", 0) BIT("AH", 1) BIT("NEP", 2) BIT("IOE", 8) BIT("DZE", 9) BIT("OFE", 10) BIT("UFE", 11) \
+		BIT("IXE", 12) BIT("IDE", 15) BITS("Len", 16, 18) BIT("FZ16", 19) BITS("Stride", 20, 21) \
+		BITS("RMode", 22, 23) BIT("FZ", 24) BIT("DN", 25) BIT("AHP", 26))
+
 static const char fpu_types[] =
 	VECTOR("v2d", "ieee_double", 2) VECTOR("v2u", "uint64", 2) VECTOR("v2i", "int64", 2)
 	VECTOR("v4f", "ieee_single", 4) VECTOR("v4u", "uint32", 4) VECTOR("v4i", "int32", 4)
@@ -38,13 +47,9 @@ static const char fpu_types[] =
 	UNION("vnq", MEMBER("u", "v1u") MEMBER("s", "v1i"))
 	UNION("aarch64v", MEMBER("d", "vnd") MEMBER("s", "vns") MEMBER("h", "vnh") MEMBER("b", "vnb")
 		MEMBER("q", "vnq"))
-	FLAGS("fpsr_flags", 4,
-		BIT("IOC", 0) BIT("DZC", 1) BIT("OFC", 2) BIT("UFC", 3) BIT("IXC", 4) BIT("IDC", 7) BIT("QC", 27)
-		BIT("V", 28) BIT("C", 29) BIT("Z", 30) BIT("N", 31))
-	FLAGS("fpcr_flags", 4,
-		BIT("FIZ", 0) BIT("AH", 1) BIT("NEP", 2) BIT("IOE", 8) BIT("DZE", 9) BIT("OFE", 10) BIT("UFE", 11)
-		BIT("IXE", 12) BIT("IDE", 15) BITS("Len", 16, 18) BIT("FZ16", 19) BITS("Stride", 20, 21)
-		BITS("RMode", 22, 23) BIT("FZ", 24) BIT("DN", 25) BIT("AHP", 26));
+	FP_STATUS;
+
+const char arm64_fp_status_types[] = FP_STATUS;
 
 static const char system_types[] =
 	FLAGS("spsr_flags", 8, PSTATE_BITS)
@@ -76,4 +81,7 @@ const struct reg_feature arm64_reg_features[FEATURES] = {
 	[FEATURE_CORE] = {.name = "org.gnu.gdb.aarch64.core", .types = core_types},
 	[FEATURE_FPU] = {.name = "org.gnu.gdb.aarch64.fpu", .types = fpu_types},
 	[FEATURE_SYSTEM] = {.name = "org.minivmm.aarch64.system", .types = system_types},
+	/* The types depend on the length of the vectors: sve.c */
+	[FEATURE_SVE] = {.name = "org.gnu.gdb.aarch64.sve", .types = ""},
+	[FEATURE_SVE_SYSTEM] = {.name = "org.minivmm.aarch64.sve-system", .types = ""},
 };

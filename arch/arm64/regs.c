@@ -69,12 +69,12 @@ const struct arch_desc arch_desc = {
 	.brk = brk0,
 	.brk_len = sizeof(brk0),
 	.watch_before = true,
-	.max_reg_size = 16,
+	.max_reg_size = 256,
 };
 
 /* ---- KVM's registers, one by one: it has no call for more ---- */
 
-static int one_reg(struct vcpu *vcpu, unsigned long request, uint64_t id, const void *value)
+int arm64_one_reg(struct vcpu *vcpu, unsigned long request, uint64_t id, const void *value)
 {
 	struct kvm_one_reg reg = {.id = id, .addr = (uint64_t)(uintptr_t)value};
 
@@ -83,12 +83,12 @@ static int one_reg(struct vcpu *vcpu, unsigned long request, uint64_t id, const 
 
 int arm64_get(struct vcpu *vcpu, uint64_t id, uint64_t *value)
 {
-	return one_reg(vcpu, KVM_GET_ONE_REG, id, value);
+	return arm64_one_reg(vcpu, KVM_GET_ONE_REG, id, value);
 }
 
 int arm64_set(struct vcpu *vcpu, uint64_t id, uint64_t value)
 {
-	return one_reg(vcpu, KVM_SET_ONE_REG, id, &value);
+	return arm64_one_reg(vcpu, KVM_SET_ONE_REG, id, &value);
 }
 
 uint64_t arm64_core_id(unsigned core)
@@ -196,15 +196,41 @@ static unsigned sp_place(const struct arch_vcpu *a)
 	return (pstate & PSTATE_MODE) == PSTATE_EL1H ? CORE_SP_EL1 : CORE_SP_EL0;
 }
 
+/* 0: it can be accessed with this size. */
+static int check_access(const struct vcpu *vcpu, unsigned regno, size_t len)
+{
+	const struct arch_desc *desc = &vcpu->vm->arch->own.desc;
+
+	if (regno >= NREGS || len != desc->regs[regno].size)
+		return -EINVAL;
+	return arch_desc_has(desc, regno) ? 0 : -ENOENT;
+}
+
+static int read_kvm(struct vcpu *vcpu, const struct reg_place *p, void *buf, size_t len)
+{
+	uint64_t vg;
+	int ret;
+
+	if (p->where == IN_KVM)
+		return arm64_one_reg(vcpu, KVM_GET_ONE_REG, p->place, buf);
+	if (p->where == IN_SLICE)
+		return arm64_sve_get(vcpu, p->place, buf, len);
+	ret = arm64_sve_vg(vcpu, &vg);
+	if (ret == 0)
+		memcpy(buf, &vg, len);
+	return ret;
+}
+
 int arch_reg_read(struct vcpu *vcpu, unsigned regno, void *buf, size_t len)
 {
 	const struct reg_place *p = &places[regno < NREGS ? regno : 0];
 	const struct arch_vcpu *a = vcpu->arch;
+	int ret = check_access(vcpu, regno, len);
 
-	if (regno >= NREGS || len != descs[regno].size)
-		return -EINVAL;
-	if (p->where == IN_KVM)
-		return one_reg(vcpu, KVM_GET_ONE_REG, p->place, buf);
+	if (ret < 0)
+		return ret;
+	if (p->where == IN_KVM || p->where == IN_SLICE || p->where == IN_ZCR)
+		return read_kvm(vcpu, p, buf, len);
 	memcpy(buf, &a->core[p->where == IN_SP ? sp_place(a) : p->place], len);
 	return 0;
 }
@@ -245,7 +271,7 @@ static unsigned insn_align(uint64_t pstate)
 static int write_kvm(struct vcpu *vcpu, const struct reg_place *p, const void *buf)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	int ret = one_reg(vcpu, KVM_SET_ONE_REG, p->place, buf);
+	int ret = arm64_one_reg(vcpu, KVM_SET_ONE_REG, p->place, buf);
 
 	if (ret < 0)
 		return ret;
@@ -268,9 +294,14 @@ int arch_reg_write(struct vcpu *vcpu, unsigned regno, const void *buf, size_t le
 	const struct reg_place *p = &places[regno < NREGS ? regno : 0];
 	struct arch_vcpu *a = vcpu->arch;
 	uint64_t place = p->place, value = 0;
+	int ret = check_access(vcpu, regno, len);
 
-	if (regno >= NREGS || len != descs[regno].size || !p->writable)
+	if (ret < 0)
+		return ret;
+	if (!p->writable)
 		return -EINVAL;
+	if (p->where == IN_SLICE)
+		return arm64_sve_set(vcpu, p->place, buf, len);
 	if (p->where == IN_KVM)
 		return write_kvm(vcpu, p, buf);
 	memcpy(&value, buf, len);

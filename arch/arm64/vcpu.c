@@ -54,6 +54,7 @@ static int choose_target(struct vm *vm)
 	if (ioctl(vm->vm_fd, KVM_ARM_PREFERRED_TARGET, &av->vcpu_init) < 0)
 		return kvm_failed("KVM_ARM_PREFERRED_TARGET");
 	av->vcpu_init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	arm64_sve_choose(vm);
 	return 0;
 }
 
@@ -112,7 +113,9 @@ const struct arch_desc *arch_vm_desc(const struct vm *vm)
 
 int arch_vm_ready(struct vm *vm)
 {
-	return gic_init(vm);
+	int ret = arm64_sve_describe(vm);
+
+	return ret < 0 ? ret : gic_init(vm);
 }
 
 void arch_vm_started(struct vm *vm)
@@ -129,6 +132,7 @@ void arch_vm_free(struct vm *vm)
 	board_free(vm);
 	gic_free(vm);
 	own_desc_free(&vm->arch->own);
+	arm64_sve_free(vm);
 	pthread_mutex_destroy(&vm->arch->time.lock);
 	free(vm->arch);
 	vm->arch = NULL;
@@ -174,6 +178,8 @@ int arch_vcpu_init(struct vcpu *vcpu)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
 	if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) < 0)
 		ret = kvm_failed("KVM_ARM_VCPU_INIT");
+	if (ret == 0)
+		ret = arm64_sve_finalize(vcpu);
 	if (ret == 0)
 		ret = read_ids(vcpu);
 	if (ret < 0) {

@@ -2,6 +2,7 @@
 
 	run('arm64')            # a whole test program: every scenario. Does not return.
 	host = fixture('arm64', {'name': b'contents'})          # for other tests
+	host = fixture('arm64', cpu='max')                      # with another processor outside
 """
 
 import glob
@@ -55,7 +56,7 @@ class Host:
 
 	patience = 2
 
-	def __init__(self, isa, files=None):
+	def __init__(self, isa, files=None, cpu=None):
 		self.isa, self.arch, self.gdb = isa, isa.name, isa.gdb
 		self.machines = []
 		self.count = 0
@@ -69,7 +70,7 @@ class Host:
 				copied.append(('/files/' + name, path))
 			image = os.path.join(temp, 'outer.initramfs')
 			initramfs.outer_initramfs(image, isa.kernel.modules, isa.modules, copied, busybox=isa.busybox)
-			self.outer = Outer(isa.kernel, image, isa.name, lines=LINES)
+			self.outer = Outer(isa.kernel, image, isa.name, lines=LINES, cpu=cpu)
 		self.facts = vm.probe(self.outer.check('minivmm --probe-host'))
 		self.facts['connections'] = False
 		tap.diag('outer machine up after %.1f s' % self.outer.boot_seconds)
@@ -106,7 +107,7 @@ class Host:
 		self.outer.close()
 
 
-def fixture(arch, files=None):
+def fixture(arch, files=None, cpu=None):
 	isa = ISAS[arch]
 
 	@tap.fixture
@@ -114,7 +115,7 @@ def fixture(arch, files=None):
 		lacking = [m for m in map(tap.missing, isa.needs(isa.guest_path('lab'))) if m]
 		if lacking:
 			tap.skip('missing ' + ', '.join(lacking))
-		h = Host(isa, files)
+		h = Host(isa, files, cpu)
 		tap.cleanup(h.close)
 		return h
 	return host

@@ -182,17 +182,21 @@ class Outer:
 	least MACHINES[arch]['modules'] loaded. lines: names of ports that are sockets
 	outside; outputs: {name: path of a file outside}. log: the console goes
 	there (default: a temporary file, shown in errors, gone at the end).
+	cpu: another processor than that of MACHINES, as QEMU's -cpu has it.
 	__init__ returns with the machine up; close() is safe to call twice."""
 
 	def __init__(self, kernel, initramfs, arch='x86_64', lines=('gdb0', 'gdb1'),
-		     outputs=None, memory='2G', cpus=2, log=None, timeout=120):
+		     outputs=None, memory='2G', cpus=2, log=None, timeout=120, cpu=None):
 		self.process = None
 		self.shells = []
 		self.started = 0
 		self.folder = short_folder()
 		self.log = log or os.path.join(self.folder, 'console.log')
 		try:
-			self._boot(MACHINES[arch], kernel, initramfs, list(lines),
+			spec = dict(MACHINES[arch])
+			if cpu:
+				spec['options'] = [*spec['options'], '-cpu', cpu]
+			self._boot(spec, kernel, initramfs, list(lines),
 				   dict(outputs or {}), memory, cpus, timeout)
 		except BaseException:
 			self.close()

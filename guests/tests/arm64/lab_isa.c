@@ -243,5 +243,6 @@ const struct scene isa_scenes[] = {
 	{"selfdebug", scene_selfdebug},
 	{"simd", scene_simd},
 	{"stores", scene_stores},
+	{"sve", scene_sve},
 	{NULL, NULL},
 };

@@ -40,5 +40,6 @@ void scene_el0(unsigned long n, unsigned long hz);	 /* lab_user.c */
 void scene_lock(unsigned long n, unsigned long cpus);	 /* lab_data.c, this and the next two */
 void scene_simd(unsigned long n, unsigned long m);
 void scene_stores(unsigned long n, unsigned long m);
+void scene_sve(unsigned long n, unsigned long len); /* lab_sve.c */
 
 #endif
