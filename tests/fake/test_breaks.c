@@ -151,7 +151,7 @@ static void test_sites_and_slots(void)
 static void test_slots_and_step_over(void)
 {
 	uint64_t site = FAKE_HIGH + 0x5000;
-	struct fake_machine *m = client_start(machine(2, site));
+	struct fake_machine *m = client_attach(machine(2, site));
 	struct vm_debug_event ev;
 	unsigned bad = 0;
 
@@ -180,7 +180,7 @@ static void test_slots_and_step_over(void)
 
 static void test_arm_fails(void)
 {
-	struct fake_machine *m = client_start(machine(2, MODULE - 2));
+	struct fake_machine *m = client_attach(machine(2, MODULE - 2));
 	struct vm_debug_event ev;
 	char text[120];
 
