@@ -339,7 +339,7 @@ def die_somehow(c, rng, sym, spans):
 	  timeout=150)
 def clients_die(host):
 	rng = random.Random(4)
-	cmdline = 'lab=crowd,%d,2' % rounds(host, 3000, 60000)
+	cmdline = 'lab=crowd,%d,2' % rounds(host, 3000, 30000000)
 	want = undisturbed(host, cmdline, 2)
 	spans = table(host.guest('lab'))
 	sym = symbols(host.guest('lab'))
@@ -348,7 +348,9 @@ def clients_die(host):
 	while deaths < rounds(host, 120, 8):
 		m = host.start('lab', cmdline, cpus=2)
 		machines += 1
-		for i in range(20):
+		for i in range(20 if host.patience == 1 else 8):
+			if not m.alive():
+				break
 			try:
 				with Counted(m.remote, 30 * host.patience) as c:
 					c.come_after(host)
@@ -374,7 +376,7 @@ GDB_BUSY = ('continue', 'stepi 100000', 'next 10000', 'until')
 	  'breakpoints', 'step', timeout=150)
 def gdbs_die(host):
 	rng = random.Random(5)
-	cmdline = 'lab=crowd,%d,2' % rounds(host, 1500, 60000)
+	cmdline = 'lab=crowd,%d,2' % rounds(host, 1500, 15000000)
 	want = undisturbed(host, cmdline, 2)
 	begins = time.monotonic()
 	count = rounds(host, 8, 2)
