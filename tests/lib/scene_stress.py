@@ -382,6 +382,7 @@ def gdbs_die(host):
 	count = rounds(host, 8, 2)
 	for i in range(count):
 		m = host.start('lab', cmdline, cpus=2)
+		busy = GDB_BUSY[i % len(GDB_BUSY)]
 		with gdb(host) as g:
 			g.connect(m.remote)
 			g.cmd('break crowd_loop')
@@ -392,10 +393,10 @@ def gdbs_die(host):
 				g.cmd('watch owns[0] if owns[0] == 123456789')
 			if i % 4 > 1:
 				g.cmd('disable')
-			g.send_only(GDB_BUSY[i % len(GDB_BUSY)])
+			g.send_only(busy)
 			time.sleep(rng.random() * 0.3)
 			g.kill()
-		tap.equal((m.wait(60 * host.patience), m.serial()), want, 'end of the guest after gdb died at ' + GDB_BUSY[i % len(GDB_BUSY)])
+		tap.equal((m.wait(60 * host.patience), m.serial()), want, 'end of the guest after gdb died at ' + busy)
 	tap.diag('%d of them: %.1f s' % (count, time.monotonic() - begins))
 
 
