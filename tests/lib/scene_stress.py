@@ -339,7 +339,7 @@ def die_somehow(c, rng, sym, spans):
 	  timeout=150)
 def clients_die(host):
 	rng = random.Random(4)
-	cmdline = 'lab=crowd,%d,2' % rounds(host, 3000, 60000)
+	cmdline = 'lab=crowd,%d,2' % rounds(host, 3000, 30000000)
 	want = undisturbed(host, cmdline, 2)
 	spans = table(host.guest('lab'))
 	sym = symbols(host.guest('lab'))
@@ -348,7 +348,9 @@ def clients_die(host):
 	while deaths < rounds(host, 120, 8):
 		m = host.start('lab', cmdline, cpus=2)
 		machines += 1
-		for i in range(20):
+		for i in range(20 if host.patience == 1 else 8):
+			if not m.alive():
+				break
 			try:
 				with Counted(m.remote, 30 * host.patience) as c:
 					c.come_after(host)
@@ -374,12 +376,13 @@ GDB_BUSY = ('continue', 'stepi 100000', 'next 10000', 'until')
 	  'breakpoints', 'step', timeout=150)
 def gdbs_die(host):
 	rng = random.Random(5)
-	cmdline = 'lab=crowd,%d,2' % rounds(host, 1500, 60000)
+	cmdline = 'lab=crowd,%d,2' % rounds(host, 1500, 15000000)
 	want = undisturbed(host, cmdline, 2)
 	begins = time.monotonic()
 	count = rounds(host, 8, 2)
 	for i in range(count):
 		m = host.start('lab', cmdline, cpus=2)
+		busy = GDB_BUSY[i % len(GDB_BUSY)]
 		with gdb(host) as g:
 			g.connect(m.remote)
 			g.cmd('break crowd_loop')
@@ -390,10 +393,10 @@ def gdbs_die(host):
 				g.cmd('watch owns[0] if owns[0] == 123456789')
 			if i % 4 > 1:
 				g.cmd('disable')
-			g.send_only(GDB_BUSY[i % len(GDB_BUSY)])
+			g.send_only(busy)
 			time.sleep(rng.random() * 0.3)
 			g.kill()
-		tap.equal((m.wait(60 * host.patience), m.serial()), want, 'end of the guest after gdb died at ' + GDB_BUSY[i % len(GDB_BUSY)])
+		tap.equal((m.wait(60 * host.patience), m.serial()), want, 'end of the guest after gdb died at ' + busy)
 	tap.diag('%d of them: %.1f s' % (count, time.monotonic() - begins))
 
 
