@@ -40,6 +40,10 @@ def test(name):
 	return register
 
 
+# end of file (nobody outside) ends cat; a port can be open only once
+ECHO = 'exec 9<>%s; while :; do cat <&9 >&9; sleep 0.1; done'
+
+
 def talk(machine, data, line='gdb0'):
 	"""Sends data down the line and returns as many bytes that come back."""
 	with socket.socket(socket.AF_UNIX) as s:
@@ -98,9 +102,7 @@ def _(machine):
 
 @test('every byte passes the line both ways, and a second client too')
 def _(machine):
-	# end of file (nobody outside) ends cat; a port can be open only once
-	job = machine().start('exec 9<>%s; while :; do cat <&9 >&9; sleep 0.1; done'
-			      % machine().inside('gdb0'))
+	job = machine().start(ECHO % machine().inside('gdb0'))
 	data = bytes(range(256)) * 64
 	tap.check(talk(machine, data) == data, 'bytes come back unchanged')
 	tap.check(talk(machine, data) == data, 'bytes come back unchanged after a re-attach')
@@ -112,7 +114,7 @@ def _(machine):
 	ports = machine().check('ls /dev/virtio-ports').split()
 	tap.equal(sorted(ports), sorted(['gdb0', 'shell0', 'shell1', *MANY]), 'ports')
 	for line in MANY[0], MANY[-1]:
-		job = machine().start('exec cat <>%s >&0' % machine().inside(line))
+		job = machine().start(ECHO % machine().inside(line))
 		tap.equal(talk(machine, b'hello', line), b'hello', 'what comes back from ' + line)
 		job.kill('KILL')
 
