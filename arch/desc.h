@@ -53,8 +53,7 @@ struct arch_desc {
 	unsigned sp;
 	const unsigned *expedite; /* indexes sent with each stop reply */
 	size_t nexpedite;
-	const uint8_t *brk;	 /* the software breakpoint instruction */
-	const uint8_t *brk_mask; /* bits by which any such instruction is known: others may differ from brk's */
+	const uint8_t *brk; /* the software breakpoint instruction */
 	uint8_t brk_len;
 	bool watch_before;   /* a watchpoint reports before the access is made: it traps again unless lifted */
 	bool no_read_watch;  /* the hardware has no watchpoints for reads alone */

@@ -118,13 +118,7 @@ bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc)
 	if (debug_resolve(d, cpu, pc, false, &map))
 		return !d->breaks.in_memory;
 	host = d->m.ram(d->m.ctx, map.gpa, &n);
-	if (!host || n < len || map.len < len)
-		return true;
-	for (size_t i = 0; i < len; i++) {
-		if ((__atomic_load_n(&host[i], __ATOMIC_RELAXED) ^ d->m.arch->brk[i]) & d->m.arch->brk_mask[i])
-			return false;
-	}
-	return true;
+	return !host || n < len || map.len < len || !debug_code_differs(host, d->m.arch->brk, len);
 }
 
 static bool covers(const struct break_entry *e, uint64_t addr)

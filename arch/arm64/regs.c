@@ -51,8 +51,7 @@ static const struct reg_desc descs[NREGS] = {
 
 /* What gdb needs to show a stop in code without asking again. */
 static const unsigned expedite[] = {REG_PC, REG_SP, REG_X29, REG_X30};
-static const uint8_t brk0[] = {0x00, 0x00, 0x20, 0xd4};	    /* BRK #0 */
-static const uint8_t brk_mask[] = {0x1f, 0x00, 0xe0, 0xff}; /* all but its 16 immediate bits */
+static const uint8_t brk0[] = {0x00, 0x00, 0x20, 0xd4}; /* BRK #0 */
 
 const struct arch_desc arch_desc = {
 	.name = "arm64",
@@ -68,7 +67,6 @@ const struct arch_desc arch_desc = {
 	.expedite = expedite,
 	.nexpedite = sizeof(expedite) / sizeof(expedite[0]),
 	.brk = brk0,
-	.brk_mask = brk_mask,
 	.brk_len = sizeof(brk0),
 	.watch_before = true,
 	.max_reg_size = 256,

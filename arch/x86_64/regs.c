@@ -46,7 +46,6 @@ static const struct reg_desc descs[NREGS] = {X86_REGS_G(DESC_G) X86_REGS_DEFERRE
 /* What gdb needs to show a stop in code without asking again. */
 static const unsigned expedite[] = {REG_RIP, REG_RSP, REG_RBP, REG_EFLAGS};
 static const uint8_t int3[] = {0xcc};
-static const uint8_t int3_mask[] = {0xff};
 
 const struct arch_desc arch_desc = {
 	.name = "x86_64",
@@ -62,7 +61,6 @@ const struct arch_desc arch_desc = {
 	.expedite = expedite,
 	.nexpedite = sizeof(expedite) / sizeof(expedite[0]),
 	.brk = int3,
-	.brk_mask = int3_mask,
 	.brk_len = sizeof(int3),
 	.max_reg_size = 32,
 	.no_read_watch = true,

@@ -36,7 +36,6 @@ const struct arch_desc fake_arch = {
 	.expedite = expedite,
 	.nexpedite = 2,
 	.brk = brk,
-	.brk_mask = (const uint8_t[]){0xff},
 	.brk_len = 1,
 	.max_reg_size = 8,
 };

@@ -56,7 +56,6 @@ static const struct arch_desc fake_arch = {
 	.expedite = fake_expedite,
 	.nexpedite = 3,
 	.brk = fake_brk,
-	.brk_mask = (const uint8_t[]){0xff},
 	.brk_len = 1,
 	.max_reg_size = 16,
 };
