@@ -156,7 +156,7 @@ static void test_uip(void)
 
 	setup(false);
 	/* It is up for 244 us of each second: the second changes only after it was seen. */
-	for (int tries = 0; tries < 5 && !seen; tries++) {
+	for (int tries = 0; tries < 60 && !seen; tries++) {
 		uint8_t sec = in(0);
 
 		while (in(0) == sec && !seen)
