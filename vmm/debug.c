@@ -347,6 +347,11 @@ static void lifted_step(struct vm_debug *d, int cpu, uint64_t pc)
 		vm_debug_trap(d, cpu, &stop);
 }
 
+static bool is_foreign(struct vm_debug *d, int cpu, const struct vm_stop *stop)
+{
+	return stop->kind == VM_STOP_SWBREAK && (stop->foreign || breaks_guests_own(d, cpu, stop->pc));
+}
+
 enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 {
 	const struct break_entry *b;
@@ -358,8 +363,7 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
 		b = breaks_explain(d, cpu, stop);
 		if (!b)
-			return stop->kind == VM_STOP_SWBREAK && breaks_guests_own(d, cpu, stop->pc) ? VM_TRAP_FOREIGN
-												    : VM_TRAP_TAKEN;
+			return is_foreign(d, cpu, stop) ? VM_TRAP_FOREIGN : VM_TRAP_TAKEN;
 		hit = !break_is_elsewhere(d, cpu, b, stop->pc) &&
 		      (!b->spec.cond || b->spec.cond(b->spec.cond_ctx, cpu, stop));
 	}

@@ -80,6 +80,7 @@ struct vm_stop {
 	bool made;
 	enum vm_fault fault; /* VM_STOP_FAULT */
 	bool sequence;	     /* VM_STOP_STEPPED: over a whole exclusive sequence */
+	bool foreign;	     /* VM_STOP_SWBREAK: by an instruction that is never planted */
 	uint64_t pc;	     /* linear address of the next instruction */
 	uint64_t addr;
 	struct vm_access event; /* VM_STOP_EVENT */

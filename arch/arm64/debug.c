@@ -12,7 +12,8 @@
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
-#define ESR_WNR (1ull << 6)
+#define ESR_WNR		(1ull << 6)
+#define ESR_BRK_COMMENT 0xffff /* the immediate of a BRK */
 
 /* ---- arming ---- */
 
@@ -230,7 +231,16 @@ static void show_own_pstate(struct arch_vcpu *a)
 	arm64_show_pstate(a, own);
 }
 
-int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out)
+/* The planted one is BRK #0: one with a comment, or of AArch32, is the guest's. */
+static int cause_brk(uint64_t hsr, struct vm_stop *out)
+{
+	out->kind = VM_STOP_SWBREAK;
+	out->addr = out->pc;
+	out->foreign = hsr >> ESR_EC_SHIFT != ESR_EC_BRK64 || (hsr & ESR_BRK_COMMENT);
+	return 0;
+}
+
+static int cause(struct vcpu *vcpu, struct vm_stop *out)
 {
 	const struct kvm_debug_exit_arch *x = &vcpu->run->debug.arch;
 	struct arch_vcpu *a = vcpu->arch;
@@ -250,13 +260,22 @@ int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out)
 		return cause_watch(vcpu, x->hsr, x->far, out);
 	case ESR_EC_BRK64:
 	case ESR_EC_BKPT32:
-		out->kind = VM_STOP_SWBREAK;
-		out->addr = out->pc;
-		return 0;
+		return cause_brk(x->hsr, out);
 	default:
 		log_error("CPU %d: KVM_EXIT_DEBUG with syndrome 0x%x", vcpu->id, x->hsr);
 		return -EIO;
 	}
+}
+
+/* Whose a breakpoint is, and its condition, is a matter of where addresses lead now: the guest has run since the last
+ * stop, and may have another program's tables. */
+int arch_debug_cause(struct vcpu *vcpu, struct vm_stop *out)
+{
+	int ret = cause(vcpu, out);
+
+	if (ret != 0 || out->kind == VM_STOP_STEPPED || out->kind == VM_STOP_NONE)
+		return ret;
+	return arm64_mmu_fetch(vcpu);
 }
 
 int arch_inject_break(struct vcpu *vcpu)
