@@ -302,8 +302,8 @@ bool arch_step_alone(struct vcpu *vcpu, struct vm_stop *out)
 {
 	struct arch_vcpu *a = vcpu->arch;
 
-	if (!a->step.active || a->step.done || a->step.insn.insn != X86_INSN_HLT || a->step.behind || a->sregs->ss.dpl ||
-		a->regs->rip != a->step.before.rip)
+	if (!a->step.active || a->step.done || a->step.insn.insn != X86_INSN_HLT || a->step.behind ||
+		a->sregs->ss.dpl || a->regs->rip != a->step.before.rip)
 		return false;
 	a->regs->rip += a->step.insn.len;
 	a->regs_dirty = true;

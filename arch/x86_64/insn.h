@@ -21,7 +21,8 @@ enum x86_insn {
 	X86_INSN_SYSRET,
 	X86_INSN_INT, /* INT n, INT3, INT1: vector is set */
 	X86_INSN_HLT,
-	X86_INSN_TO_SS, /* POP SS, and MOV to SS from a register: the trap after them waits for the next instruction's */
+	X86_INSN_TO_SS, /* POP SS, and MOV to SS from a register: the trap after them waits for the next instruction's
+			 */
 };
 
 struct x86_decoded {
