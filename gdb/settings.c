@@ -25,7 +25,8 @@ static bool parse_signals(struct gdb_cursor *c, bool (*each)(uint64_t signo), bo
 static bool is_a_stop(uint64_t signo)
 {
 	return signo == GDB_SIGNAL_INT || signo == GDB_SIGNAL_TRAP || signo == GDB_SIGNAL_ILL ||
-	       signo == GDB_SIGNAL_ABRT || signo == GDB_SIGNAL_SEGV || signo == GDB_SIGNAL_PWR;
+	       signo == GDB_SIGNAL_ABRT || signo == GDB_SIGNAL_SEGV || signo == GDB_SIGNAL_USR1 ||
+	       signo == GDB_SIGNAL_PWR;
 }
 
 /* Signals not to stop for: a machine gets none. Only those are refused with which its own troubles are reported. */
@@ -36,8 +37,8 @@ bool gdb_cmd_pass_signals(struct gdb_session *s, struct gdb_cursor *args)
 	if (!parse_signals(args, is_a_stop, &any))
 		return gdb_reply_error(s, -EINVAL, "malformed list of signals");
 	if (any)
-		return gdb_reply_error(
-			s, -EINVAL, "INT, TRAP, ILL, ABRT, SEGV and PWR are this stub's own stops, and stop always");
+		return gdb_reply_error(s, -EINVAL,
+			"INT, TRAP, ILL, ABRT, SEGV, USR1 and PWR are this stub's own stops, and stop always");
 	return gdb_reply_ok(s);
 }
 

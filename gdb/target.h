@@ -41,9 +41,9 @@ enum gdb_stop_kind {
 #define GDB_SIGNAL_INT	2
 #define GDB_SIGNAL_ILL	4
 #define GDB_SIGNAL_TRAP 5
-#define GDB_SIGNAL_USR1 30
 #define GDB_SIGNAL_ABRT 6
 #define GDB_SIGNAL_SEGV 11
+#define GDB_SIGNAL_USR1 30
 #define GDB_SIGNAL_PWR	32
 
 struct gdb_stop {

@@ -292,7 +292,6 @@ static const int fault_signals[] = {
 	[VM_FAULT_KVM] = GDB_SIGNAL_ILL,
 	[VM_FAULT_PANIC] = GDB_SIGNAL_ABRT,
 	[VM_FAULT_TRIPLE] = GDB_SIGNAL_SEGV,
-	[VM_FAULT_RESET] = GDB_SIGNAL_PWR,
 };
 
 static void translate_stop(const struct vm_debug_event *ev, struct gdb_stop *stop)

@@ -96,6 +96,7 @@ void target_vm_event_stop(int cpu, const struct vm_access *a, struct gdb_stop *s
 
 	stop->signo = GDB_SIGNAL_USR1;
 	if (a->kind == VM_CATCH_RESET) {
+		stop->signo = GDB_SIGNAL_PWR;
 		snprintf(stop->text, sizeof(stop->text),
 			"caught reset: CPU %d resets the machine, which happens when it is resumed", cpu);
 		return;

@@ -71,7 +71,6 @@ enum vm_fault {
 	VM_FAULT_KVM,	 /* an exit that KVM cannot go on from */
 	VM_FAULT_PANIC,	 /* the guest reported a panic */
 	VM_FAULT_TRIPLE, /* the guest shut this CPU down */
-	VM_FAULT_RESET,	 /* the guest asked for a reset */
 };
 
 struct vm_stop {

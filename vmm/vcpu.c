@@ -181,7 +181,6 @@ static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 		[VM_FAULT_KVM] = STATUS_KVM_EXIT,
 		[VM_FAULT_PANIC] = STATUS_PANIC,
 		[VM_FAULT_TRIPLE] = STATUS_TRIPLE_FAULT,
-		[VM_FAULT_RESET] = STATUS_OK,
 	};
 	struct vm *vm = vcpu->vm;
 	uint64_t pc;

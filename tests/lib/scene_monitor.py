@@ -6,7 +6,7 @@ import tap
 from scene import ends, ends_in_gdb, ends_raw, gdb_session, hit, isa, raw_session, runs_to, scenario
 
 MAPPING = re.compile(r'^([0-9a-f]{16})-(1?[0-9a-f]{16}) ([0-9a-f]{16}) ([u-])(r)([w-])([x-])$')
-SIGUSR1 = 30                            # as gdb numbers it
+SIGUSR1, SIGPWR = 30, 32                # as gdb numbers them
 # what lab=touch writes to, as a catch and as its text
 TOUCH = {'x86_64': ('io 0x80', 'io: CPU %d wrote 0x%02x (1 byte) to port 0x80'),
 	 'arm64': ('mmio 0xc000000', 'mmio: CPU %d wrote 0x%08x (4 bytes) to address 0xc000000')}
@@ -42,7 +42,8 @@ def resume(c, packet='vCont;c'):
 
 def caught(c, wanted, packet='vCont;c'):
 	stop, text = resume(c, packet)
-	tap.equal((stop.kind, stop.signal), ('T', SIGUSR1), 'stop (%s)' % text)
+	signal = SIGPWR if wanted.startswith('reset') else SIGUSR1
+	tap.equal((stop.kind, stop.signal), ('T', signal), 'stop (%s)' % text)
 	tap.equal(text, 'caught %s\n' % wanted, 'on the console')
 	return stop
 
@@ -201,7 +202,7 @@ def catch_reset(host):
 	with gdb_session(host, 'lab=' + scene) as (m, g):
 		g.cmd('monitor catch reset')
 		stop = g.run('continue')
-		tap.equal(stop.signal, 'SIGUSR1', 'signal')
+		tap.equal(stop.signal, 'SIGPWR', 'signal')
 		tap.contains('\n'.join(g.log), 'caught reset: CPU 0 resets the machine', 'what gdb shows')
 		tap.contains(' '.join(f or '?' for f in g.frames()), 'scene_reset', 'backtrace')
 		ends_in_gdb(m, g, 0)
