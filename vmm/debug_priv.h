@@ -1,6 +1,8 @@
 /*
- * Shared by debug.c (who runs), debug_stub.c (the stub's side of it), debug_events.c (what the stub is told),
- * debug_bp.c, debug_plant.c and debug_slots.c (breakpoints) and debug_mem.c (memory). Nobody else includes it.
+ * Shared by vmm/debug*.c, and by nobody else: debug.c (who runs), debug_vcpu.c and debug_stub.c (the two sides),
+ * debug_events.c (what the stub is told), debug_bp.c, debug_plant.c, debug_slots.c (breakpoints), debug_watch.c (write
+ * watchpoints without slots), debug_catch.c (events), debug_mem.c (memory), debug_life.c (ends and new machines),
+ * debug_info.c and debug_slide.c (what the stub may ask besides).
  */
 #ifndef VMM_DEBUG_PRIV_H
 #define VMM_DEBUG_PRIV_H
@@ -207,6 +209,8 @@ int debug_resolve(struct vm_debug *d, int cpu, uint64_t va, bool use_layout, str
 
 /* debug.c: own thread, after a stop. */
 void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+/* What stopped this vCPU at its pc has been dealt with: resumed, it goes past it. */
+void debug_known_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop);
 
 /* debug_catch.c: stopped */
 void catches_clear(struct vm_debug *d);

@@ -7,7 +7,7 @@
 #include "tests/fake/fake_client.h"
 #include "tests/unit/tap.h"
 
-#define LET_IN_STEPS 1000 /* vmm/debug.c's */
+#define LET_IN_STEPS 1000 /* vmm/debug_vcpu.c's */
 #define WAIT_LOOP    FAKE_CODE(0)
 #define WAIT_END     (WAIT_LOOP + FAKE_LOOP_LEN)
 #define DUE_AT	     (WAIT_LOOP + LET_IN_STEPS % FAKE_LOOP_LEN) /* of a range step from WAIT_LOOP */
