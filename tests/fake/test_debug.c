@@ -513,7 +513,7 @@ int main(void)
 	test_several_at_once(true);
 	test_several_at_once(false);
 	test_guests_own_break(OP_BREAK);
-	test_guests_own_break(OP_BREAK_GUESTS);
+	test_guests_own_break(OP_BREAK_FOREIGN);
 	test_aliases_and_layout();
 	test_slots();
 	test_deferred_registers();
