@@ -188,8 +188,9 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		stop->kind = VM_STOP_HWBREAK;
 		return true;
 	}
-	if (op == OP_BREAK) {
+	if (op == OP_BREAK || op == OP_BREAK_FOREIGN) {
 		stop->kind = VM_STOP_SWBREAK;
+		stop->foreign = op == OP_BREAK_FOREIGN;
 		return true;
 	}
 	if (op == OP_WAIT && c->how != VM_ARM_STEP) {

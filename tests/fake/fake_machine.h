@@ -34,6 +34,7 @@ enum fake_op {
 	OP_JUMP = 0xeb,	 /* to the loop's start */
 	OP_WRITE = 0x88, /* FAKE_DATA: each changes it */
 	OP_BREAK = 0xcc,
+	OP_BREAK_FOREIGN = 0xcd,
 	OP_UNTIL = 0x75, /* to the loop's start until enough interrupts were handled */
 	OP_WAIT = 0xf4,	 /* until kicked, like a halted CPU */
 	OP_FAR = 0x9a,	 /* calls fake_cpu.far, if it is mapped and not all zero there */

@@ -284,12 +284,12 @@ static void test_several_at_once(bool remove)
 	pthread_barrier_destroy(&barrier);
 }
 
-static void test_guests_own_break(void)
+static void test_guests_own_break(uint8_t op)
 {
 	struct fake_machine *m = fake_new(2, true, false);
 	struct vm_debug_event ev;
 
-	m->ram[FAKE_CODE(0) + 6] = OP_BREAK;
+	m->ram[FAKE_CODE(0) + 6] = op;
 	fake_start(m);
 	vm_debug_attach(m->debug);
 	client_next(m, &ev, 10000);
@@ -300,7 +300,7 @@ static void test_guests_own_break(void)
 	}
 	tap_ok(ev.kind == VM_EVENT_STOPPED && m->cpu[0].foreign + m->cpu[1].foreign > 0, "it goes to the guest");
 	tap_is_u64(m->cpu[1].foreign, 0, "to nobody else");
-	tap_is_u64(m->ram[FAKE_CODE(0) + 6], OP_BREAK, "and stays in memory");
+	tap_is_u64(m->ram[FAKE_CODE(0) + 6], op, "and stays in memory");
 	fake_end(m);
 }
 
@@ -512,7 +512,8 @@ int main(void)
 	test_false_condition(true);
 	test_several_at_once(true);
 	test_several_at_once(false);
-	test_guests_own_break();
+	test_guests_own_break(OP_BREAK);
+	test_guests_own_break(OP_BREAK_FOREIGN);
 	test_aliases_and_layout();
 	test_slots();
 	test_deferred_registers();

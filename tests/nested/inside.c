@@ -57,8 +57,12 @@ static int do_break(long n)
 	struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
 
 	sigaction(SIGTRAP, &action, NULL);
-	for (long i = 0; i < n; i++)
-		__asm__ volatile(OWN_BREAK ::: "memory");
+	for (long i = 0; i < n; i++) {
+		if (i % 2)
+			__asm__ volatile(OWN_BREAK ::: "memory");
+		else
+			__asm__ volatile(DEBUGGERS_BREAK ::: "memory");
+	}
 	printf("traps=%d\n", (int)traps);
 	return traps != n;
 }

@@ -103,7 +103,8 @@ def _(host):
 		ends_raw(m, c, serial='bytes=0x40\nwrong.z=0x40\nwrong.p=0x0\n')
 
 
-# the same as without SVE, with gdb's v registers made of z; and CPUs that PSCI starts
+# the same as without SVE, with gdb's v registers made of z; CPUs that PSCI starts; exceptions under VHE
 scenarios.register(get_host, [scenarios.NAMED[n] for n in (
-	'arm64_system_registers', 'arm64_vector_registers', 'arm64_second_cpu')], 'arm64')
+	'arm64_system_registers', 'arm64_vector_registers', 'arm64_second_cpu', 'arm64_own_exceptions',
+	'arm64_user_mode')], 'arm64')
 tap.main()

@@ -4,7 +4,8 @@
 
 #include <ucontext.h>
 
-#define OWN_BREAK "brk #0x42"
+#define OWN_BREAK	"brk #0x42"
+#define DEBUGGERS_BREAK "brk #0" /* what minivmm plants, too */
 
 static inline void own_break_passed(void *context)
 {

@@ -2,7 +2,8 @@
 #ifndef OWN_BREAK_H
 #define OWN_BREAK_H
 
-#define OWN_BREAK "int3"
+#define OWN_BREAK	"int3"
+#define DEBUGGERS_BREAK OWN_BREAK /* what minivmm plants, too */
 
 static inline void own_break_passed(void *context)
 {
