@@ -329,14 +329,15 @@ static void server_pump(struct gdb_server *srv)
 }
 
 /*
- * While the client steps from stop to stop, each side's next move is microseconds away, and sleeping for it would cost
- * more than the step itself. Gives up as soon as either is late; then the thread sleeps as always.
+ * While the client asks packet after packet or steps from stop to stop, each side's next move is microseconds away, and
+ * sleeping for it would cost more than the move itself. Gives up as soon as either is late; then the thread sleeps as
+ * always.
  */
 static void server_hot(struct gdb_server *srv)
 {
-	for (int i = 0; i < HOT_ROUNDS && srv->session && srv->quick; i++) {
+	for (int i = 0; i < HOT_ROUNDS && srv->session; i++) {
 		if (gdb_session_running(srv->session)) {
-			if (!srv->service.wait_hot || !srv->service.wait_hot(srv->service.ctx, HOT_US))
+			if (!srv->quick || !srv->service.wait_hot || !srv->service.wait_hot(srv->service.ctx, HOT_US))
 				return;
 			server_pump(srv);
 		} else {
