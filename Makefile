@@ -64,10 +64,11 @@ include guests/guests.mk
 # Those of another ISA (*_x86, *_arm64) are left out, except that arm64's pure code is tested on any host.
 FOREIGN_TESTS := $(if $(filter-out x86_64,$(ARCH)),%_x86)
 UNIT_TESTS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c)))
+UNIT_TESTS += $(B)/tests/unit/report_driver # for tests/unit/test_report_formats.py
 FAKE_TESTS := $(patsubst tests/fake/%.c,$(B)/tests/fake/%,$(wildcard tests/fake/test_*.c))
 FAKE_LIB := $(patsubst %.c,$(B)/tsan/%.o,$(filter-out $(wildcard tests/fake/test_*.c),$(wildcard tests/fake/*.c)))
 FUZZERS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)))
-ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c arch/arm64/store.c)
+ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c arch/arm64/store.c arch/arm64/core.c arch/arm64/unwind.c)
 $(foreach v,san fuzz,$(eval $(B)/$(v)/arm64.a: $(patsubst %.c,$(B)/$(v)/%.o,$(ARM64_PURE))))
 
 $(filter %_arm64,$(UNIT_TESTS)): $(B)/tests/unit/%: $(B)/san/arm64.a
@@ -131,10 +132,14 @@ lint:
 PREFIX ?= /usr/local
 install: $(BIN)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/minivmm
+	install -D -m 644 vmm/minivmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/minivmm.1
+	install -D -m 644 vmm/minivmm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/minivmm
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/minivmm share/man/man1/minivmm.1 share/bash-completion/completions/minivmm)
 
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz bench run lint install clean guests
+.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz bench run lint install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

@@ -19,6 +19,8 @@ struct vcpu;
 struct mem_range;
 struct symbols;	   /* vmm/symbols.h */
 struct kaslr_hint; /* vmm/kaslr.h */
+struct core_notes; /* vmm/core_notes.h */
+struct core_cpu;
 
 extern const struct arch_desc arch_desc; /* all that the ISA can have */
 /* What this VM has of it: see arch/desc.h. After arch_vm_ready(), any thread; valid until arch_vm_free(). */
@@ -207,11 +209,23 @@ size_t arch_kaslr_hints(struct vcpu *vcpu, struct kaslr_hint *hint, size_t max);
 int arch_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
 
 /*
- * On: vm_kaslr_look() is to be called on a vCPU's thread in the kernel's first instructions after its move, until this
- * is switched off. Main thread before the first vCPU starts; vCPU threads. -ENOTSUP, not logged: not on this host or
- * ISA.
+ * On: vm_kaslr_look() and vm_unpacked_look() are to be called on a vCPU's thread in the kernel's first instructions
+ * (after its move), until this is switched off. Main thread before the first vCPU starts; vCPU threads. -ENOTSUP, not
+ * logged: not on this host or ISA.
  */
 int arch_kaslr_watch(struct vm *vm, bool on);
+
+/* Where a kernel image that unpacks itself puts the kernel, and runs it. */
+struct arch_unpacked {
+	uint64_t gpa, len; /* all that the kernel occupies before it has looked at the memory map; in RAM */
+	uint64_t va;	   /* at which gpa is linked */
+};
+
+/*
+ * After arch_load(), any thread. false: the image is the kernel itself, or one that does not say, or it chooses its
+ * place anew each time (KASLR).
+ */
+bool arch_kernel_unpacked(const struct vm *vm, struct arch_unpacked *out);
 
 /* ---- */
 
@@ -253,6 +267,13 @@ int arch_nmi(struct vcpu *vcpu);
 int arch_catch_check(struct vm *vm, const struct vm_catch *c, char *why, size_t len);
 /* From now on these MSRs (and no others) leave KVM when the guest uses them. No vCPU runs; any thread. 0 or -errno. */
 int arch_catch_msrs(struct vm *vm, const uint32_t *msrs, size_t n);
+
+/* ---- a core dump: main thread, all vCPUs parked; pure ---- */
+
+/* The registers of one CPU, as Linux's own cores have them. */
+void arch_core_cpu(struct core_notes *out, const struct core_cpu *c);
+/* What tools for crash dumps look for besides, after all CPUs' registers: once for each CPU, in order. */
+void arch_core_machine(struct core_notes *out, const struct core_cpu *c);
 
 /* `--probe-host`: print facts as name=value lines on stdout. Returns 0 or -errno. */
 int arch_probe_host(int kvm_fd);

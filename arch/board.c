@@ -13,23 +13,19 @@ struct irq_line board_line(struct vm *vm, unsigned irq)
 	return (struct irq_line){.set = line_set, .ctx = vm, .irq = irq};
 }
 
-static bool nowhere_write(void *ctx, uint8_t byte)
+static bool serial_write(void *ctx, uint8_t byte)
 {
-	(void)ctx;
-	(void)byte;
-	return true;
+	return vm_serial_write(ctx, byte);
 }
 
-static void nowhere_want_input(void *ctx)
+static void serial_want_input(void *ctx)
 {
-	(void)ctx;
+	vm_serial_want_input(ctx);
 }
 
 struct char_backend board_serial_backend(struct vm *vm)
 {
-	if (vm->console)
-		return console_backend(vm->console);
-	return (struct char_backend){.write = nowhere_write, .want_input = nowhere_want_input};
+	return (struct char_backend){.write = serial_write, .want_input = serial_want_input, .ctx = vm};
 }
 
 void board_serial_connect(struct vm *vm, const struct char_frontend *frontend)

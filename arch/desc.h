@@ -40,6 +40,8 @@ struct reg_feature {
 	bool absent;	   /* this VM lacks it: its registers are not shown, and do not exist on the wire */
 };
 
+struct unwind_isa;
+
 struct arch_desc {
 	const char *name;     /* "x86_64": the ISA, as in build/<name>/ */
 	const char *gdb_arch; /* <architecture>: "i386:x86-64" */
@@ -58,6 +60,7 @@ struct arch_desc {
 	bool watch_before;   /* a watchpoint reports before the access is made: it traps again unless lifted */
 	bool no_read_watch;  /* the hardware has no watchpoints for reads alone */
 	size_t max_reg_size; /* of any register, bytes */
+	const struct unwind_isa *unwind; /* arch/unwind.h; NULL: nobody knows who called whom */
 };
 
 #define REG_SIZE_MAX 256 /* no register of any ISA here is larger (SVE's vectors are the largest) */

@@ -276,7 +276,7 @@ bool gdb_command_run(struct gdb_session *s, const uint8_t *packet, size_t n)
 	s->text_errors = false;
 	err = gdb_take_thread_suffix(s, &body, &cpu);
 	if (err < 0)
-		return gdb_reply_error(s, err, "no such CPU");
+		return gdb_reply_error(s, err, err == -EINVAL ? "malformed thread suffix" : "no such CPU");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		const struct gdb_command *cmd = &commands[i];
 		struct gdb_cursor args = body;

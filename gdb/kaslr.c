@@ -15,7 +15,7 @@ bool gdb_cmd_offsets(struct gdb_session *s, struct gdb_cursor *args)
 	(void)args;
 	if (s->target.slide && s->target.slide->get(s->target.t, &slide) == 0 && slide.state == GDB_SLIDE_FOUND &&
 		slide.slide)
-		gdb_buf_printf(&s->reply, "TextSeg=%llx", (unsigned long long)(slide.first + slide.slide));
+		gdb_buf_printf(&s->reply, "TextSeg=%llx", (unsigned long long)slide.first + slide.slide);
 	return true;
 }
 

@@ -154,15 +154,17 @@ static void put_ram(struct gdb_buf *doc, uint64_t start, uint64_t len)
  */
 static void build_map(struct gdb_session *s, struct gdb_buf *doc)
 {
-	const struct gdb_phys_ops *phys = s->target.phys;
-	uint64_t start, len;
+	const struct gdb_info_ops *info = s->target.info;
+	struct region r;
 
 	gdb_buf_puts(doc, "<?xml version=\"1.0\"?>\n"
 			  "<!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" "
 			  "\"http://sourceware.org/gdb/gdb-memory-map.dtd\">\n<memory-map>\n");
-	if (s->phys_mode) {
-		for (size_t i = 0; phys->ram(s->target.t, i, &start, &len) >= 0; i++)
-			put_ram(doc, start, len);
+	if (s->phys_mode && info) {
+		for (size_t i = 0; info->region(s->target.t, i, &r); i++) {
+			if (r.kind == REGION_RAM)
+				put_ram(doc, r.base, r.len);
+		}
 	} else {
 		put_ram(doc, 0, 1ull << 63);
 		put_ram(doc, 1ull << 63, 1ull << 63);

@@ -43,7 +43,7 @@ static void dump(uint64_t addr, const uint8_t *data, size_t n, unsigned size, st
 		uint64_t v = 0;
 
 		if (at % 16 == 0)
-			gdb_buf_printf(out, "%s%016llx:", at ? "\n" : "", (unsigned long long)(addr + at));
+			gdb_buf_printf(out, "%s%016llx:", at ? "\n" : "", (unsigned long long)addr + at);
 		for (unsigned i = size; i-- > 0;)
 			v = v << 8 | data[at + i];
 		gdb_buf_printf(out, " 0x%0*llx", (int)size * 2, (unsigned long long)v);
@@ -248,7 +248,7 @@ MONITOR_HANDLER(gdb_mon_mtree)
 	size_t n = 0;
 
 	(void)args;
-	while (info && info->region && n < REGIONS_MAX && info->region(s->target.t, n, &r[n]))
+	while (info && n < REGIONS_MAX && info->region(s->target.t, n, &r[n]))
 		n++;
 	put_space(r, n, false, out);
 	put_space(r, n, true, out);

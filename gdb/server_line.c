@@ -79,7 +79,7 @@ static int open_unix(struct server_line *l, const char *path)
 			"gdb socket \"%s\": a path of 1 to %zu characters is needed", path, sizeof(addr.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	err = remove_stale(&addr);
 	if (err)
 		goto fail;
@@ -241,9 +241,7 @@ static int open_chardev(struct server_line *l, const char *path)
 
 	l->kind = LINE_CHARDEV;
 	fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		err = -errno;
-	else if (fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		err = -errno;
 	else if (!S_ISCHR(st.st_mode))
 		err = -ENOTTY;

@@ -314,6 +314,7 @@ static void console_fault(struct gdb_session *s, const struct gdb_stop *stop)
 {
 	const struct gdb_info_ops *info = s->target.info;
 	char text[1024] = "";
+	size_t n;
 
 	if (stop->text[0]) {
 		snprintf(text, sizeof(text), "%s\n", stop->text);
@@ -325,9 +326,10 @@ static void console_fault(struct gdb_session *s, const struct gdb_stop *stop)
 	info->fault(s->target.t, text, sizeof(text) - 1);
 	if (!text[0])
 		return;
-	if (text[strlen(text) - 1] != '\n')
-		strcat(text, "\n");
-	gdb_session_console(s, text, strlen(text));
+	n = strlen(text);
+	if (text[n - 1] != '\n')
+		text[n++] = '\n';
+	gdb_session_console(s, text, n);
 }
 
 /* One stop reply per resume: a pause that comes after the stop it raced with, or after a detach, is old news. */

@@ -92,7 +92,6 @@ struct gdb_phys_ops { /* guest physical memory: qqemu.PhyMemMode and `monitor xp
 	ssize_t (*read)(void *t, uint64_t gpa, void *buf, size_t len);
 	ssize_t (*write)(void *t, uint64_t gpa, const void *buf, size_t len);
 	int (*translate)(void *t, int cpu, uint64_t va, struct mapping *out);
-	int (*ram)(void *t, size_t i, uint64_t *gpa, uint64_t *len); /* the i-th range of RAM; -ENOENT past the end */
 	/*
 	 * The first mapping at or after *va, which becomes where it begins (or stays, inside of one). -ENOENT: no more;
 	 * -E2BIG: not found within *budget look-ups, which are counted down; *va is where to go on. May be NULL.
@@ -126,10 +125,12 @@ struct gdb_slide_ops { /* a Linux kernel that moves itself: qOffsets and `monito
 
 struct gdb_info_ops { /* for monitor commands; each returns false past the end */
 	bool (*breakpoint)(void *t, size_t i, char *buf, size_t len);
-	void (*fault)(void *t, char *buf, size_t len); /* why the VM cannot go on; "" if it can */
-	/* These may be NULL. The i-th range of the address spaces. */
-	bool (*region)(void *t, size_t i, struct region *out);
-	/* An interrupt controller's state as that CPU has it. -ENOENT: not there; chips() lists the names that are. */
+	void (*fault)(void *t, char *buf, size_t len);	       /* why the VM cannot go on; "" if it can */
+	bool (*region)(void *t, size_t i, struct region *out); /* the i-th range of the address spaces; RAM ascends */
+	/*
+	 * These may be NULL. An interrupt controller's state as that CPU has it. -ENOENT: not there; chips() lists the
+	 * names that are.
+	 */
 	int (*chip)(void *t, int cpu, const char *name, char *buf, size_t len);
 	const char *(*chips)(void *t);
 };

@@ -202,13 +202,7 @@ static int op_translate(void *t, int cpu, uint64_t va, struct mapping *out)
 	return vm_debug_translate(((struct target_vm *)t)->debug, cpu, va, out);
 }
 
-static int op_ram(void *t, size_t i, uint64_t *gpa, uint64_t *len)
-{
-	return vm_debug_ram_range(((struct target_vm *)t)->debug, i, gpa, len);
-}
-
 static const struct gdb_phys_ops phys_ops = {
-	.ram = op_ram,
 	.read = op_phys_read,
 	.write = op_phys_write,
 	.translate = op_translate,
@@ -292,6 +286,7 @@ static const int fault_signals[] = {
 	[VM_FAULT_KVM] = GDB_SIGNAL_ILL,
 	[VM_FAULT_PANIC] = GDB_SIGNAL_ABRT,
 	[VM_FAULT_TRIPLE] = GDB_SIGNAL_SEGV,
+	[VM_FAULT_VERDICT] = GDB_SIGNAL_ABRT,
 };
 
 static void translate_stop(const struct vm_debug_event *ev, struct gdb_stop *stop)

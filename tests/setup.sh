@@ -66,6 +66,9 @@ qemu_ok() {
 	[ "${v:-0}" -ge 10 ]
 }
 
+# Packages put modules there, whatever python3 comes first in PATH
+debian_python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
+
 # Debian's libc6 package for cross builds has this; the compiler only recommends it
 arm64_libc=/usr/aarch64-linux-gnu/lib/libc.a
 
@@ -77,12 +80,21 @@ wants_layer() {
 check_packages() {
 	have python3 || need python3 python3
 	have gdb || need gdb gdb
+	if wants_layer unit || wants_layer kvm; then
+		# readers of reports that are not ours
+		have prove || need perl "prove (TAP::Parser)"
+		have xmllint || need libxml2-utils xmllint
+		have jq || need jq jq
+		debian_python junitparser || need python3-junitparser "Debian's junitparser"
+		debian_python yaml || need python3-yaml "Debian's yaml module"
+	fi
 	if wants_layer nested || wants_layer bochs; then
 		[ -x /bin/busybox ] && [ ! -L /bin/busybox ] && [ -e /usr/share/doc/busybox-static ] ||
 			need busybox-static "busybox (static)"
 	fi
 	if wants_layer nested; then
 		qemu_ok qemu-system-x86_64 || need qemu-system-x86 "qemu-system-x86_64 (10 or newer)"
+		have crash || need crash crash
 	fi
 	if wants_layer kvm || wants_layer nested || wants_layer arm64; then
 		have lldb || need lldb lldb

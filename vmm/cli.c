@@ -1,3 +1,4 @@
+/* Which option is which, and what only makes sense together. */
 #include "vmm/cli.h"
 
 #include <errno.h>
@@ -6,7 +7,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "vmm/exit_status.h"
+#include "vmm/cli_priv.h"
 #include "vmm/log.h"
 
 enum {
@@ -24,6 +25,18 @@ enum {
 	OPT_PROBE_HOST,
 	OPT_VERBOSE,
 	OPT_VERSION,
+	OPT_BREAK,
+	OPT_EXPECT,
+	OPT_REJECT,
+	OPT_UNTIL,
+	OPT_ORDERED,
+	OPT_IGNORE,
+	OPT_TIMEOUT,
+	OPT_DEADLINE,
+	OPT_REPORT,
+	OPT_DUMP,
+	OPT_STOP_ON_FAIL,
+	OPT_JOB,
 };
 
 static const struct option long_options[] = {
@@ -39,148 +52,25 @@ static const struct option long_options[] = {
 	{"serial", required_argument, NULL, OPT_SERIAL},
 	{"gdb", required_argument, NULL, OPT_GDB},
 	{"gdb-attach", no_argument, NULL, OPT_GDB_ATTACH},
+	{"break", required_argument, NULL, OPT_BREAK},
+	{"expect", required_argument, NULL, OPT_EXPECT},
+	{"reject", required_argument, NULL, OPT_REJECT},
+	{"until", required_argument, NULL, OPT_UNTIL},
+	{"ordered", no_argument, NULL, OPT_ORDERED},
+	{"ignore", required_argument, NULL, OPT_IGNORE},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"deadline-between-hits", required_argument, NULL, OPT_DEADLINE},
+	{"report", required_argument, NULL, OPT_REPORT},
+	{"dump", required_argument, NULL, OPT_DUMP},
+	{"stop-on-fail", no_argument, NULL, OPT_STOP_ON_FAIL},
+	{"job", required_argument, NULL, OPT_JOB},
+	{"jobs", required_argument, NULL, 'j'},
 	{"probe-host", no_argument, NULL, OPT_PROBE_HOST},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
-
-static const char usage_text[] =
-	"Usage: minivmm [OPTION]...\n"
-	"Run a virtual machine under KVM, with a GDB stub built in.\n"
-	"Without --kernel it runs the small guest that is part of the program.\n"
-	"\n"
-	"The guest:\n"
-	"      --kernel FILE        what to boot\n"
-	"      --boot KIND          take FILE as one of: %s\n"
-	"                           (default: the first of these that it is)\n"
-	"      --initrd FILE        initial RAM disk\n"
-	"      --cmdline TEXT       added to the kernel's command line (\"%s\")\n"
-	"      --kaslr              let the kernel choose its own address\n"
-	"                           (default: \"nokaslr\", so that symbols fit)\n"
-	"      --symbols FILE       the kernel's unstripped vmlinux: with it the address\n"
-	"                           is found (gdb: monitor kaslr)\n"
-	"\n"
-	"The machine:\n"
-	"  -m, --mem SIZE           guest RAM, in bytes or with K, M or G (default: 256M)\n"
-	"      --cpus N             virtual CPUs, 1 to %d (default: 1, the built-in guest: %d)\n"
-	"      --cpu-features LIST  hide CPU features from the guest: \"-cx16,-xsave\"\n"
-	"      --serial WHERE       the guest's serial port (default: stdio):\n"
-	"                             stdio       this terminal; Ctrl-a h for its keys\n"
-	"                             null        nowhere\n"
-	"                             pty         a new pseudo-terminal, its name is printed\n"
-	"                             file:PATH   output into a file\n"
-	"                             unix:PATH   a unix socket to connect to\n"
-	"\n"
-	"The debugger:\n"
-	"      --gdb LINE           wait for gdb before the first instruction, on:\n"
-	"                             PATH             a unix socket\n"
-	"                             tcp:[HOST:]PORT  a TCP port (of loopback, if no HOST)\n"
-	"                             stdio            standard input and output: in gdb,\n"
-	"                                              target remote | minivmm --gdb stdio ...\n"
-	"                             chardev:PATH     a character device\n"
-	"      --gdb-attach         do not wait: the guest runs, gdb may come later\n"
-	"\n"
-	"Others:\n"
-	"      --probe-host         print what this host's KVM can do for a debugger\n"
-	"      --verbose            say more about what is going on\n"
-	"  -h, --help               print this text\n"
-	"      --version            print the version\n"
-	"\n"
-	"Exit status:\n"
-	"   %2d  the guest powered off or rebooted\n"
-	"  odd  the guest wrote N to the exit device: 2 * N + 1\n"
-	"   %2d  bad usage\n"
-	"   %2d  the kernel or initrd is missing, malformed or does not fit\n"
-	"   %2d  the host: no /dev/kvm, no permission, no memory, a path that cannot be used\n"
-	"   %2d  the guest reported a panic\n"
-	"   %2d  the guest shut its CPU down (triple fault)\n"
-	"   %2d  KVM could not go on with the guest\n"
-	"   %2d  killed from gdb\n"
-	"   %2d  ended by its user: Ctrl-a x, a signal, gdb gone from --gdb stdio\n";
-
-static void boot_kinds_text(char *buf, size_t len)
-{
-	size_t at = 0;
-
-	buf[0] = '\0';
-	for (int i = 0; arch_boot_kinds[i] && at < len; i++)
-		at += (size_t)snprintf(buf + at, len - at, "%s%s", i ? ", " : "", arch_boot_kinds[i]);
-}
-
-static void print_help(void)
-{
-	char kinds[128];
-
-	boot_kinds_text(kinds, sizeof(kinds));
-	printf(usage_text, kinds, arch_default_cmdline, CPUS_MAX, BUILTIN_GUEST_CPUS, STATUS_OK, STATUS_USAGE,
-		STATUS_IMAGE, STATUS_HOST, STATUS_PANIC, STATUS_TRIPLE_FAULT, STATUS_KVM_EXIT, STATUS_KILLED,
-		STATUS_ENDED);
-}
-
-static int digit_value(char c, unsigned base)
-{
-	unsigned v = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-		     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-		     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-					    : base;
-
-	return v < base ? (int)v : -1;
-}
-
-/* Whole number, 0x for hexadecimal; *rest is what follows. -EINVAL: not even a digit (no signs, no blanks); -ERANGE. */
-static int parse_number(const char *text, uint64_t *out, const char **rest)
-{
-	unsigned base = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
-	const char *at = base == 16 ? text + 2 : text;
-	uint64_t n = 0;
-	int digit = digit_value(*at, base);
-
-	if (digit < 0)
-		return -EINVAL;
-	for (; digit >= 0; digit = digit_value(*++at, base))
-		if (__builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, (unsigned)digit, &n))
-			return -ERANGE;
-	*out = n;
-	*rest = at;
-	return 0;
-}
-
-int cli_parse_size(const char *text, uint64_t *out)
-{
-	const char *unit;
-	unsigned shift = 0;
-	uint64_t n;
-	int err = parse_number(text, &n, &unit);
-
-	if (err)
-		return err;
-	switch (*unit) {
-	case '\0':
-		break;
-	case 'k':
-	case 'K':
-		shift = 10;
-		break;
-	case 'm':
-	case 'M':
-		shift = 20;
-		break;
-	case 'g':
-	case 'G':
-		shift = 30;
-		break;
-	default:
-		return -EINVAL;
-	}
-	if (*unit && unit[1])
-		return -EINVAL;
-	if (n > UINT64_MAX >> shift)
-		return -ERANGE;
-	*out = n << shift;
-	return 0;
-}
 
 static bool parse_mem(struct options *opts, const char *text)
 {
@@ -204,7 +94,7 @@ static bool parse_cpus(struct options *opts, const char *text)
 	const char *rest;
 	uint64_t n;
 
-	if (parse_number(text, &n, &rest) || *rest || n < 1 || n > CPUS_MAX) {
+	if (cli_parse_number(text, &n, &rest) || *rest || n < 1 || n > CPUS_MAX) {
 		log_error("--cpus %s: a number from 1 to %d is needed", text, CPUS_MAX);
 		return false;
 	}
@@ -222,7 +112,7 @@ static bool parse_boot(struct options *opts, const char *text)
 			return true;
 		}
 	}
-	boot_kinds_text(kinds, sizeof(kinds));
+	cli_boot_kinds(kinds, sizeof(kinds));
 	log_error("--boot %s: not one of %s", text, kinds);
 	return false;
 }
@@ -257,7 +147,7 @@ static bool parse_gdb(struct options *opts, const char *text)
 		const char *colon = strrchr(text, ':'), *rest;
 		uint64_t port;
 
-		if (parse_number(colon + 1, &port, &rest) || *rest || !port || port > UINT16_MAX) {
+		if (cli_parse_number(colon + 1, &port, &rest) || *rest || !port || port > UINT16_MAX) {
 			log_error("--gdb %s: a port from 1 to 65535 is needed: tcp:[HOST:]PORT", text);
 			return false;
 		}
@@ -273,6 +163,41 @@ static bool parse_path(const char **out, const char *text, const char *option)
 		return true;
 	log_error("--%s: the file's name is empty", option);
 	return false;
+}
+
+static bool parse_verdict_option(struct options *opts, int option, const char *arg)
+{
+	opts->verdict = true;
+	switch (option) {
+	case OPT_BREAK:
+		return cli_add_goal(opts, GOAL_BREAK, arg);
+	case OPT_EXPECT:
+		return cli_add_goal(opts, GOAL_EXPECT, arg);
+	case OPT_REJECT:
+		return cli_add_goal(opts, GOAL_REJECT, arg);
+	case OPT_UNTIL:
+		return cli_set_until(opts, arg);
+	case OPT_ORDERED:
+		opts->ordered = true;
+		return true;
+	case OPT_IGNORE:
+		return cli_set_ignore(opts, arg);
+	case OPT_TIMEOUT:
+		return cli_set_duration(&opts->timeout_us, "timeout", arg);
+	case OPT_DEADLINE:
+		return cli_set_duration(&opts->deadline_us, "deadline-between-hits", arg);
+	case OPT_REPORT:
+		return parse_path(&opts->report, arg, "report");
+	case OPT_DUMP:
+		return parse_path(&opts->dump, arg, "dump");
+	case OPT_STOP_ON_FAIL:
+		opts->stop_on_fail = opts->gdb_attach = true;
+		return true;
+	case OPT_JOB:
+		return parse_path(&opts->job, arg, "job");
+	default:
+		return cli_set_parallel(opts, arg);
+	}
 }
 
 static bool parse_option(struct options *opts, int option, const char *arg)
@@ -309,9 +234,11 @@ static bool parse_option(struct options *opts, int option, const char *arg)
 	case OPT_PROBE_HOST:
 		opts->probe_host = true;
 		return true;
-	default:
+	case OPT_VERBOSE:
 		opts->verbose = true;
 		return true;
+	default:
+		return parse_verdict_option(opts, option, arg);
 	}
 }
 
@@ -330,7 +257,7 @@ static bool check_together(struct options *opts)
 		return false;
 	}
 	if (opts->gdb_attach && !opts->gdb) {
-		log_error("--gdb-attach is of no use without --gdb");
+		log_error("%s is of no use without --gdb", opts->stop_on_fail ? "--stop-on-fail" : "--gdb-attach");
 		return false;
 	}
 	if (gdb_stdio && opts->serial && !strcmp(opts->serial, "stdio")) {
@@ -341,7 +268,7 @@ static bool check_together(struct options *opts)
 		opts->serial = gdb_stdio ? "null" : "stdio";
 	if (!opts->ncpus)
 		opts->ncpus = opts->kernel ? 1 : BUILTIN_GUEST_CPUS;
-	return true;
+	return cli_check_verdict(opts);
 }
 
 /* word: the word of the command line that getopt did not like. */
@@ -369,14 +296,14 @@ enum cli_result cli_parse(struct options *opts, int argc, char **argv)
 {
 	int option, word = 1;
 
-	*opts = (struct options){.mem_size = MEM_DEFAULT};
+	*opts = (struct options){.mem_size = MEM_DEFAULT, .parallel = 1};
 	optind = 0; /* start anew, also the permutation state */
 	opterr = 0;
 	/* '+': stop at the first word that is no option, so that `word` is always the one being looked at. */
-	while ((option = getopt_long(argc, argv, "+:m:h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:m:j:h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'h':
-			print_help();
+			cli_print_help();
 			return CLI_DONE;
 		case OPT_VERSION:
 			printf("minivmm %s (%s)\n", MINIVMM_VERSION, arch_desc.name);

@@ -14,7 +14,7 @@
 #include "vmm/log.h"
 
 #define STALL_MS       1000	/* a reader that takes nothing for so long holds up nobody any more */
-#define FLUSH_MS       1000	/* how long console_close() waits for the reader */
+#define FLUSH_MS       1000	/* how long console_close() and console_flush() wait for the reader */
 #define UNSTICK_NS     20000000 /* between signals to a thread that is stuck after that */
 #define SIGNAL_UNSTICK SIGURG	/* one that nothing else here uses and whose default action is none */
 #define NAP_MS	       1	/* while output flows the thread looks at it so often instead of at every byte */
@@ -46,6 +46,7 @@ static bool console_put_locked(struct console *c, uint8_t byte, bool *ring)
 	*ring = false;
 	if (c->discard)
 		return true;
+	c->flushed = false;
 	if (c->count == RING_SIZE) {
 		if (!c->lossy) {
 			c->refused = true;
@@ -212,6 +213,14 @@ static bool console_stopping(struct console *c, bool *end)
 	return deadline;
 }
 
+/* After console_push_output(), so that a transmitter that was refused has been served as far as there is room. */
+static void console_flush_check_locked(struct console *c)
+{
+	c->flushed = !c->count && c->out_at == c->out_len && !c->refused;
+	if (c->flushers && (c->flushed || c->lossy || c->discard))
+		pthread_cond_broadcast(&c->flush_cond);
+}
+
 /*
  * Say what shall ring the doorbell. Returns poll()'s timeout: 0 when there is work already. hot: output flowed just
  * now, so more of it is likely and the thread comes back by itself instead of being woken for each byte.
@@ -225,6 +234,7 @@ static int console_prepare_sleep(struct console *c, bool hot)
 	work = reader && (c->out_at < c->out_len || c->count);
 	work |= c->input_wanted && c->in_at < c->in_len;
 	c->bell_input = !work && c->in_at < c->in_len;
+	console_flush_check_locked(c);
 	if (!work && reader)
 		c->bell_at = hot ? RING_SIZE / 2 : 1;
 	else
@@ -340,6 +350,7 @@ int console_open(struct console **out, const char *spec, const struct console_ho
 	}
 	c->hooks = *hooks;
 	c->bell_at = SIZE_MAX;
+	c->flushed = true;
 	c->input_wanted = true;
 	c->ring = malloc(RING_SIZE);
 	c->in = malloc(INPUT_SIZE);
@@ -349,6 +360,7 @@ int console_open(struct console **out, const char *spec, const struct console_ho
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->done_cond, &attr);
+	pthread_cond_init(&c->flush_cond, &attr);
 	pthread_condattr_destroy(&attr);
 	c->in_fd = c->out_fd = c->listen_fd = c->watch_fd = c->base_fd = c->slave_fd = -1;
 	if (!c->ring || !c->in || c->doorbell < 0)
@@ -377,8 +389,29 @@ void console_connect(struct console *c, const struct char_frontend *frontend)
 	console_want_input(c);
 }
 
+void console_flush(struct console *c)
+{
+	struct timespec until;
+
+	if (!c->started)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += FLUSH_MS / 1000;
+	pthread_mutex_lock(&c->lock);
+	c->flushers++;
+	if (!c->flushed)
+		console_ring(c); /* it may be in its nap */
+	while (!c->flushed && !c->lossy && !c->discard) {
+		if (pthread_cond_timedwait(&c->flush_cond, &c->lock, &until) == ETIMEDOUT)
+			break;
+	}
+	c->flushers--;
+	pthread_mutex_unlock(&c->lock);
+}
+
 void console_disconnect(struct console *c)
 {
+	console_flush(c);
 	pthread_mutex_lock(&c->frontend_lock);
 	c->frontend = (struct char_frontend){0};
 	pthread_mutex_unlock(&c->frontend_lock);
@@ -461,6 +494,7 @@ void console_close(struct console *c)
 	if (c->doorbell >= 0)
 		close(c->doorbell);
 	pthread_cond_destroy(&c->done_cond);
+	pthread_cond_destroy(&c->flush_cond);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->frontend_lock);
 	free(c->ring);

@@ -34,7 +34,15 @@ int console_open(struct console **out, const char *spec, const struct console_ho
 struct char_backend console_backend(struct console *c);
 /* Main thread. Connect the UART: before console_start, or after console_disconnect. */
 void console_connect(struct console *c, const struct char_frontend *frontend);
-/* Main thread. When it returns nobody is inside of the UART, and nobody will call it. What it wrote stays. */
+/*
+ * Any thread but the console's own. Waits until what the guest has written is with its reader: for 1 s at most, and not
+ * for a reader that is not there or has stalled. Others may go on writing.
+ */
+void console_flush(struct console *c);
+/*
+ * Main thread. When it returns nobody is inside of the UART, and nobody will call it. What it wrote stays, its FIFO
+ * is emptied as console_flush() does.
+ */
 void console_disconnect(struct console *c);
 int console_start(struct console *c); /* create the thread, make the terminal raw */
 /* Main thread, vCPUs have ended: flush the ring (bounded, 1 s), stop and join the thread, restore, unlink, free. NULL

@@ -57,7 +57,7 @@ struct console {
 
 	/* Between vCPU threads and the console's; all under lock. */
 	pthread_mutex_t lock;
-	pthread_cond_t done_cond;
+	pthread_cond_t done_cond, flush_cond;
 	uint8_t *ring;
 	size_t head, count;
 	size_t bell_at;	   /* a writer that fills the ring up to here rings; SIZE_MAX: nobody waits for it */
@@ -66,6 +66,8 @@ struct console {
 	bool refused;	   /* a write was turned away: drained() is owed */
 	bool lossy;	   /* nobody reads: a full ring drops its oldest byte instead of refusing */
 	bool discard;	   /* there is nowhere to write to, for good */
+	bool flushed;	   /* nothing was written, or refused, since all of it was with the reader */
+	unsigned flushers; /* threads that wait for flush_cond */
 	int64_t stop_ms;   /* deadline of the last flush; 0: not stopping */
 	bool done;
 

@@ -13,6 +13,12 @@
 
 void debug_set_world_locked(struct vm_debug *d, enum world w)
 {
+	bool was_stopped = debug_stopped(d);
+
+	if (w == WORLD_STOPPED && !was_stopped)
+		d->ran_us += debug_now_us() - d->runs_since_us;
+	else if (w != WORLD_STOPPED && was_stopped)
+		d->runs_since_us = debug_now_us();
 	atomic_store_explicit(&d->world, w, memory_order_release);
 }
 
@@ -36,6 +42,8 @@ struct vm_debug *vm_debug_new(const struct vm_debug_machine *m, bool start_stopp
 	}
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->call_done, NULL);
+	debug_hold_init(d);
+	d->runs_since_us = debug_now_us();
 	d->solo = -1;
 	d->nrunning = m->ncpus;
 	d->pause_wanted = start_stopped;
@@ -54,6 +62,7 @@ void vm_debug_free(struct vm_debug *d)
 	for (int i = 0; i < d->m.ncpus; i++)
 		pthread_cond_destroy(&d->cpu[i].wake);
 	pthread_cond_destroy(&d->call_done);
+	pthread_cond_destroy(&d->hold_done);
 	pthread_mutex_destroy(&d->lock);
 	breaks_free(&d->breaks);
 	watch_free(d);
@@ -113,6 +122,7 @@ static void report_locked(struct vm_debug *d, int cpu, const struct vm_stop *sto
 	d->hot = debug_now_us() - d->resumed_us < QUICK_US;
 	d->pause_wanted = false;
 	debug_set_world_locked(d, WORLD_STOPPED);
+	d->reported = d->attached;
 	if (d->attached)
 		debug_post_locked(d, &ev);
 }
@@ -130,6 +140,7 @@ static void run_locked(struct cpu_debug *c, const struct hw_slots *slots, bool s
 {
 	c->slots = slots;
 	c->stepping = step;
+	c->passing = false;
 	c->rearm = true;
 	c->where = AT_RUNNING;
 	debug_wake_locked(c);
@@ -157,7 +168,7 @@ static void release_locked(struct vm_debug *d)
 
 		if (c->where != AT_PARKED || c->action.kind == VM_STAY)
 			continue;
-		c->known = c->at_watch = false;
+		c->known = c->told = c->at_watch = false;
 		c->lift = 0;
 		d->nrunning++;
 		run_locked(c, &d->breaks.slots, c->action.kind != VM_CONT);
@@ -228,7 +239,8 @@ static void forget_client_locked(struct vm_debug *d)
 
 		c->pending.kind = VM_STOP_NONE;
 		c->nlater = 0;
-		c->known = c->at_watch = false;
+		c->known = c->told; /* the machine's have seen it: not twice */
+		c->at_watch = false;
 		c->let_in = LET_IN_NO;
 		c->lift = 0;
 		c->after_stop = c->action.kind == VM_STAY || c->after_stop;
@@ -249,8 +261,13 @@ void debug_advance_locked(struct vm_debug *d)
 		return;
 	if (d->reborn) {
 		breaks_machine_new(d);
-		watch_machine_new(d);
+		watch_free(d);
 		catches_machine_new(d);
+	}
+	if (d->held) {
+		debug_set_world_locked(d, WORLD_STOPPED);
+		pthread_cond_broadcast(&d->hold_done);
+		return;
 	}
 	if (d->detach_wanted)
 		forget_client_locked(d);
@@ -273,6 +290,6 @@ void debug_advance_locked(struct vm_debug *d)
 	}
 	/* Nobody has executed anything: a breakpoint at a new machine's first instruction is news. */
 	for (int i = 0; d->reborn && i < d->m.ncpus; i++)
-		d->cpu[i].known = false;
+		d->cpu[i].known = d->cpu[i].told = false;
 	d->reborn = false;
 }

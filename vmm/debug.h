@@ -5,6 +5,9 @@
  *
  *   stub side   one thread at a time (the stub thread). Never issues a vCPU
  *               ioctl itself; what needs one goes through vm_debug_call().
+ *               The main thread is a second one while it holds the machine
+ *               (vm_debug_hold()): it may look, and change breakpoints that
+ *               are the machine's own.
  *   vCPU side   the vCPU's own thread.
  *
  * The machine below is reached only through `struct vm_debug_machine`, so the
@@ -68,9 +71,10 @@ struct vm_access {
 
 /* VM_STOP_FAULT: what happened */
 enum vm_fault {
-	VM_FAULT_KVM,	 /* an exit that KVM cannot go on from */
-	VM_FAULT_PANIC,	 /* the guest reported a panic */
-	VM_FAULT_TRIPLE, /* the guest shut this CPU down */
+	VM_FAULT_KVM,	  /* an exit that KVM cannot go on from */
+	VM_FAULT_PANIC,	  /* the guest reported a panic */
+	VM_FAULT_TRIPLE,  /* the guest shut this CPU down */
+	VM_FAULT_VERDICT, /* the run has failed, and was to stop then (vm_debug_hand_over()) */
 };
 
 struct vm_stop {
@@ -148,6 +152,15 @@ struct vm_break {
 	 */
 	bool (*cond)(void *ctx, int cpu, const struct vm_stop *stop);
 	void *cond_ctx;
+	/* The machine's own (--break), not the client's: it stays when clients come and go, and may share an address.
+	 */
+	bool machines;
+	/*
+	 * machines: it is met often and nobody stops for it. Where several vCPUs run, a slot that is left over is
+	 * rather used than an instruction planted: cheaper, but a slot knows virtual addresses only, so the same code
+	 * at another address is not met.
+	 */
+	bool often;
 };
 
 #define VM_SPACE_SHARED	  (~0ull)
@@ -225,8 +238,6 @@ struct vm_debug_machine {
 	int (*layout)(void *ctx, uint64_t va, struct mapping *out);
 	/* Host pointer to guest RAM at gpa and bytes that follow contiguously in *len; NULL: not RAM. Any thread. */
 	void *(*ram)(void *ctx, uint64_t gpa, uint64_t *len);
-	/* The i-th range of RAM; -ENOENT past the end. Any thread. May be NULL. */
-	int (*ram_range)(void *ctx, size_t i, uint64_t *gpa, uint64_t *len);
 	/* Bytes of code were changed behind the guest's back. May be NULL. */
 	void (*code_written)(void *ctx, void *host, size_t len);
 
@@ -260,6 +271,13 @@ struct vm_debug_machine {
 	/* MSRs that are to be seen from now on, and no others. Any thread, lock held, nobody runs. */
 	int (*catch_msrs)(void *ctx, const uint32_t *msrs, size_t n);
 
+	/* Stub thread: the client leaves, and nobody has been let run yet. May be NULL. */
+	void (*detached)(void *ctx);
+	/*
+	 * Stub thread, before it is told of the machine's end: bring what the guest has said to its reader. May take a
+	 * second. May be NULL.
+	 */
+	void (*flush)(void *ctx);
 	/* Stub thread: end the machine, killed from gdb. Leads to vm_debug_exit(). */
 	void (*kill)(void *ctx);
 	/*
@@ -298,6 +316,28 @@ bool vm_debug_over(struct vm_debug *d, int *status);
  */
 void vm_debug_reborn(struct vm_debug *d);
 void vm_debug_stillborn(struct vm_debug *d, int status);
+
+/* ---- the machine's own stops (debug_hold.c) ---- */
+
+/*
+ * Stop the world and keep it stopped, whatever the client wants; it is told nothing of it. Any thread, also a vCPU's
+ * own; never blocks, idempotent. No vCPU enters the guest again once its present run is over.
+ */
+void vm_debug_hold(struct vm_debug *d);
+/*
+ * Main thread, after vm_debug_hold(): true once everybody has parked, and whatever is allowed while stopped is allowed
+ * to the main thread. false: the machine ends, or timeout_ms is over.
+ */
+bool vm_debug_hold_wait(struct vm_debug *d, int timeout_ms);
+/* Main thread: all go on with what they were doing, unless the client has them stopped. */
+void vm_debug_unhold(struct vm_debug *d);
+/*
+ * Main thread, held: the stop becomes the client's: a VM_STOP_FAULT of that vCPU with this text. Is there none, the
+ * next one finds it.
+ */
+void vm_debug_hand_over(struct vm_debug *d, int cpu, const char *text);
+/* Any thread, no lock held: microseconds since the machine was made during which the world was not stopped. */
+uint64_t vm_debug_ran_us(struct vm_debug *d);
 
 /* ---- stub side ---- */
 
@@ -364,8 +404,6 @@ ssize_t vm_debug_mem_write(struct vm_debug *d, int cpu, uint64_t va, const void 
 ssize_t vm_debug_phys_read(struct vm_debug *d, uint64_t gpa, void *buf, size_t len);
 ssize_t vm_debug_phys_write(struct vm_debug *d, uint64_t gpa, const void *buf, size_t len);
 int vm_debug_translate(struct vm_debug *d, int cpu, uint64_t va, struct mapping *out);
-/* The i-th range of RAM, in ascending order; -ENOENT past the end. */
-int vm_debug_ram_range(struct vm_debug *d, size_t i, uint64_t *gpa, uint64_t *len);
 
 /*
  * The first mapping at or after *va, as that vCPU's tables have it: *va is where it begins, or the address asked about
@@ -375,7 +413,7 @@ int vm_debug_ram_range(struct vm_debug *d, size_t i, uint64_t *gpa, uint64_t *le
 int vm_debug_next_mapping(struct vm_debug *d, int cpu, uint64_t *va, unsigned *budget, struct mapping *out);
 /* Where RAM at gpa is in this process, NULL: it is none. */
 void *vm_debug_host_address(struct vm_debug *d, uint64_t gpa);
-/* The i-th range of the machine's address spaces; false past the end. */
+/* The i-th range of the machine's address spaces, RAM first and in ascending order; false past the end. */
 bool vm_debug_region(struct vm_debug *d, size_t i, struct region *out);
 /* Stopped only. -ENOENT: no such interrupt controller; vm_debug_chips() has the names of those there are. */
 int vm_debug_chip_text(struct vm_debug *d, int cpu, const char *name, char *buf, size_t len);
@@ -401,6 +439,9 @@ bool vm_debug_catch_get(struct vm_debug *d, size_t i, struct vm_catch *out);
  */
 int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b, const char **why);
 int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len);
+/* Of the machine's own: one, all. */
+int vm_debug_machines_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len);
+void vm_debug_machines_breaks_clear(struct vm_debug *d);
 /* The i-th breakpoint, by address, for listings; how: "planted", "hardware", "write-protected" or "pending". -ENOENT
  * past the end. */
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how);

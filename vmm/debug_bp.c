@@ -13,10 +13,40 @@ void breaks_free(struct break_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
+/* Keeps those that `stays` says. */
+static bool keep_only(struct break_table *t, bool (*stays)(const struct break_entry *e))
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (stays(&t->entry[i]))
+			t->entry[n++] = t->entry[i];
+	}
+	if (n == t->n)
+		return false;
+	t->n = n;
+	t->changed = true;
+	return true;
+}
+
+static bool is_machines(const struct break_entry *e)
+{
+	return e->spec.machines;
+}
+
+static bool is_clients(const struct break_entry *e)
+{
+	return !e->spec.machines;
+}
+
+static bool is_not_old(const struct break_entry *e)
+{
+	return !e->old;
+}
+
 void breaks_clear(struct vm_debug *d)
 {
-	d->breaks.n = 0;
-	d->breaks.changed = true;
+	keep_only(&d->breaks, is_machines);
 }
 
 bool break_is_exec(const struct break_entry *e)
@@ -77,6 +107,17 @@ static const struct break_entry *planted_at(struct vm_debug *d, int cpu, uint64_
 			return e;
 	}
 	return NULL;
+}
+
+bool breaks_planted_at(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	struct spot s = {.d = d, .cpu = cpu, .pc = pc};
+
+	for (size_t i = 0; i < d->breaks.n; i++) {
+		if (d->breaks.entry[i].planted && is_on(&s, &d->breaks.entry[i]))
+			return true;
+	}
+	return false;
 }
 
 bool break_is_elsewhere(struct vm_debug *d, int cpu, const struct break_entry *e, uint64_t pc)
@@ -144,16 +185,71 @@ const struct break_entry *breaks_explain(struct vm_debug *d, int cpu, const stru
 	}
 }
 
+static bool means(struct vm_debug *d, int cpu, const struct break_entry *e, const struct vm_stop *stop)
+{
+	return !break_is_elsewhere(d, cpu, e, stop->pc) && (!e->spec.cond || e->spec.cond(e->spec.cond_ctx, cpu, stop));
+}
+
+bool breaks_hit(struct vm_debug *d, int cpu, const struct break_entry *e, const struct vm_stop *stop)
+{
+	struct spot s = {.d = d, .cpu = cpu, .pc = stop->pc};
+	bool hit = means(d, cpu, e, stop);
+
+	if (!break_is_exec(e))
+		return hit;
+	for (size_t i = 0; i < d->breaks.n; i++) {
+		const struct break_entry *other = &d->breaks.entry[i];
+
+		if (other != e && is_on(&s, other) && means(d, cpu, other, stop))
+			hit = true;
+	}
+	d->cpu[cpu].told = true;
+	return hit;
+}
+
+bool breaks_tell_machines(struct vm_debug *d, int cpu)
+{
+	struct vm_stop stop = {.kind = VM_STOP_SWBREAK, .pc = d->m.pc(d->m.ctx, cpu)};
+	struct spot s = {.d = d, .cpu = cpu, .pc = stop.pc};
+	bool any = false;
+
+	for (size_t i = 0; i < d->breaks.n; i++) {
+		const struct break_entry *e = &d->breaks.entry[i];
+
+		if (e->spec.machines && break_is_exec(e) && is_on(&s, e)) {
+			(void)means(d, cpu, e, &stop);
+			any = true;
+		}
+	}
+	d->cpu[cpu].told = true;
+	return any;
+}
+
+bool breaks_clients_at(struct vm_debug *d, int cpu, uint64_t pc)
+{
+	struct spot s = {.d = d, .cpu = cpu, .pc = pc};
+
+	for (size_t i = 0; i < d->breaks.n; i++) {
+		const struct break_entry *e = &d->breaks.entry[i];
+
+		if (!e->spec.machines && is_on(&s, e) && !break_is_elsewhere(d, cpu, e, pc))
+			return true;
+	}
+	return false;
+}
+
 /* ---- stub side ---- */
 
-/* By address, type and length. */
+/* By address, type, length and whose it is. */
 static int compare(const struct vm_break *a, const struct vm_break *b)
 {
 	if (a->addr != b->addr)
 		return a->addr < b->addr ? -1 : 1;
 	if (a->type != b->type)
 		return a->type < b->type ? -1 : 1;
-	return a->len == b->len ? 0 : a->len < b->len ? -1 : 1;
+	if (a->len != b->len)
+		return a->len < b->len ? -1 : 1;
+	return (int)a->machines - (int)b->machines;
 }
 
 /* Its index, or where it belongs. */
@@ -196,22 +292,7 @@ void breaks_machine_new(struct vm_debug *d)
 void breaks_end_told(struct vm_debug *d)
 {
 	for (size_t i = 0; i < d->breaks.n; i++)
-		d->breaks.entry[i].old = true;
-}
-
-static bool drop_old(struct break_table *t)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < t->n; i++) {
-		if (!t->entry[i].old)
-			t->entry[n++] = t->entry[i];
-	}
-	if (n == t->n)
-		return false;
-	t->n = n;
-	t->changed = true;
-	return true;
+		d->breaks.entry[i].old = !d->breaks.entry[i].spec.machines;
 }
 
 static int serve_by_slot(struct vm_debug *d, struct break_entry *e, const char *full, const char **why)
@@ -288,19 +369,20 @@ int vm_debug_break_insert(struct vm_debug *d, int cpu, const struct vm_break *b,
 		return 0;
 	}
 	ret = choose_service(d, cpu, &e, why);
-	if (ret == -ENOSPC && drop_old(&d->breaks)) {
+	if (ret == -ENOSPC && keep_only(&d->breaks, is_not_old)) {
 		find(&d->breaks, &e.spec, &at);
 		ret = choose_service(d, cpu, &e, why);
 	}
 	return ret ? ret : table_add(&d->breaks, at, &e);
 }
 
-int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len)
+static int break_remove(struct vm_debug *d, struct vm_break b)
 {
-	struct vm_break b = {.type = type, .addr = addr, .len = type == VM_BREAK_SW ? d->m.arch->brk_len : len};
 	struct break_table *t = &d->breaks;
 	size_t at;
 
+	if (b.type == VM_BREAK_SW)
+		b.len = d->m.arch->brk_len;
 	if (!debug_stopped(d))
 		return -EBUSY;
 	if (!find(t, &b, &at))
@@ -309,6 +391,22 @@ int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t 
 	t->n--;
 	t->changed = true;
 	return 0;
+}
+
+int vm_debug_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len)
+{
+	return break_remove(d, (struct vm_break){.type = type, .addr = addr, .len = len});
+}
+
+int vm_debug_machines_break_remove(struct vm_debug *d, enum vm_break_type type, uint64_t addr, uint32_t len)
+{
+	return break_remove(d, (struct vm_break){.type = type, .addr = addr, .len = len, .machines = true});
+}
+
+void vm_debug_machines_breaks_clear(struct vm_debug *d)
+{
+	if (debug_stopped(d))
+		keep_only(&d->breaks, is_clients);
 }
 
 int vm_debug_break_get(struct vm_debug *d, size_t i, struct vm_break *out, const char **how)

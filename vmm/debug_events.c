@@ -54,6 +54,8 @@ bool vm_debug_next(struct vm_debug *d, struct vm_debug_event *out)
 		atomic_store_explicit(&d->queued, n - 1, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&d->lock);
+	if (n && out->kind == VM_EVENT_EXITED && d->m.flush)
+		d->m.flush(d->m.ctx);
 	return n != 0;
 }
 

@@ -26,6 +26,7 @@ static void end_locked(struct vm_debug *d)
 			d->m.kick(d->m.ctx, i);
 		debug_wake_locked(&d->cpu[i]);
 	}
+	pthread_cond_broadcast(&d->hold_done);
 }
 
 static void post_end_locked(struct vm_debug *d, int status, bool over)
@@ -117,7 +118,7 @@ static void cpu_reborn(struct cpu_debug *c)
 	c->where = AT_RUNNING;
 	c->action = (struct vm_action){.kind = VM_STAY};
 	c->pending = (struct vm_stop){.kind = VM_STOP_NONE};
-	c->known = c->at_watch = c->stepping = c->after_stop = c->rearm = false;
+	c->known = c->told = c->at_watch = c->stepping = c->after_stop = c->rearm = false;
 	c->let_in = LET_IN_NO;
 	c->steps = c->lift = c->nlater = 0;
 	c->slots = NULL;
@@ -140,6 +141,9 @@ void vm_debug_reborn(struct vm_debug *d)
 	d->pause_wanted = d->attached;
 	d->detach_wanted = !d->attached;
 	d->exiting = d->over;
+	d->held = d->reported = false;
+	d->ran_us = 0;
+	d->runs_since_us = debug_now_us();
 	if (d->end_told)
 		breaks_end_told(d);
 	d->end_told = false;

@@ -148,11 +148,12 @@ static void find_again(struct vm_debug *d, struct break_entry *e)
 
 static void look_again(struct vm_debug *d, struct break_entry *e)
 {
-	bool was_placed = e->placed, was_user = e->user, was_site = e->site_len;
+	bool was_placed = e->placed, was_user = e->user, was_site = e->site_len, was_bound = e->bound;
 	uint64_t was_space = e->space;
 
 	find_again(d, e);
-	if (e->placed != was_placed || e->user != was_user || (e->site_len != 0) != was_site || e->space != was_space)
+	if (e->placed != was_placed || e->user != was_user || (e->site_len != 0) != was_site || e->space != was_space ||
+		e->bound != was_bound)
 		d->breaks.changed = true;
 }
 

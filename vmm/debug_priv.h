@@ -2,7 +2,8 @@
  * Shared by vmm/debug*.c, and by nobody else: debug.c (who runs), debug_vcpu.c and debug_stub.c (the two sides),
  * debug_events.c (what the stub is told), debug_bp.c, debug_plant.c, debug_slots.c (breakpoints), debug_watch.c (write
  * watchpoints without slots), debug_catch.c (events), debug_mem.c (memory), debug_life.c (ends and new machines),
- * debug_info.c and debug_slide.c (what the stub may ask besides).
+ * debug_hold.c (the machine's own stops), debug_pass.c (hits that are nobody's news), debug_info.c and debug_slide.c
+ * (what the stub may ask besides).
  */
 #ifndef VMM_DEBUG_PRIV_H
 #define VMM_DEBUG_PRIV_H
@@ -59,6 +60,7 @@ struct cpu_debug {
 	 * resume. Set by a report and by an explicit step; cleared when the vCPU has moved and when its pc is written.
 	 */
 	bool known;
+	bool told;	/* the machine's own breakpoints at its pc have been asked; until it moves on */
 	bool at_watch;	/* known, and the access at its pc has hit a watchpoint but is not made yet */
 	bool stepping;	/* armed to step: a VM_STOP_STEPPED is expected */
 	unsigned steps; /* of range steps since interrupts were let in or it ran free */
@@ -67,7 +69,10 @@ struct cpu_debug {
 	bool after_stop;	      /* machine.resumed is due */
 	const struct hw_slots *slots; /* to arm with; NULL: none */
 	bool rearm;		      /* own thread's; set by others only while parked */
-	atomic_uint poke;	      /* counts wake-ups, for the spin before sleeping */
+	bool passing;		      /* own thread's: steps over pass_pc while the others run, see debug_pass.c */
+	uint64_t pass_pc;
+	struct hw_slots pass_slots;
+	atomic_uint poke; /* counts wake-ups, for the spin before sleeping */
 	pthread_cond_t wake;
 	enum call_state call;
 	int (*call_fn)(void *arg);
@@ -150,7 +155,11 @@ struct vm_debug {
 	struct vm_debug_machine m;
 	pthread_mutex_t lock;
 	pthread_cond_t call_done;
+	pthread_cond_t hold_done;
 	atomic_int world;
+	bool held;			/* by the main thread: nobody is released */
+	bool reported;			/* the client was told of this stop and has not resumed */
+	uint64_t ran_us, runs_since_us; /* before the world last ran on, and when it did */
 	bool attached;
 	bool exiting;	 /* the machine ends, or has ended: vCPUs leave, nothing can be asked of them */
 	bool kept;	 /* by a client, beyond the machine's end */
@@ -191,6 +200,9 @@ void debug_begin_stop_locked(struct vm_debug *d, int self);
 void debug_advance_locked(struct vm_debug *d);
 void debug_report_pause_locked(struct vm_debug *d);
 
+/* debug_hold.c */
+void debug_hold_init(struct vm_debug *d);
+
 /* debug_events.c */
 void debug_post_locked(struct vm_debug *d, const struct vm_debug_event *ev);
 /* What was reported to a client that has gone is nobody's news. */
@@ -211,6 +223,17 @@ int debug_resolve(struct vm_debug *d, int cpu, uint64_t va, bool use_layout, str
 void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop);
 /* What stopped this vCPU at its pc has been dealt with: resumed, it goes past it. */
 void debug_known_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+
+/* debug_pass.c: own thread, running, without the lock */
+/*
+ * The breakpoint that this vCPU has met, by a slot, is nobody's news: it goes past it while the others run. false: it
+ * cannot, the world has to be stopped for that.
+ */
+bool pass_begin(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+/* A stop while passing: is the instruction behind it? */
+void pass_stopped(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+/* About to park, and its pc is that: likewise. */
+void pass_parks(struct vm_debug *d, int cpu, uint64_t pc);
 
 /* debug_catch.c: stopped */
 void catches_clear(struct vm_debug *d);
@@ -233,14 +256,24 @@ int watch_choose(struct vm_debug *d, struct break_entry *e, int ret, const char 
 void watch_apply(struct vm_debug *d, bool only_steps);
 /* stopped, about to step alone: let writes through and remember the watched bytes; or end that. */
 void watch_lift(struct vm_debug *d, bool lifted);
-/* stopped: the new machine has nothing protected */
-void watch_machine_new(struct vm_debug *d);
 /* Lifted, own thread of the one that steps: have watched bytes changed since? Looks again from here the next time. */
 bool watch_changed(struct vm_debug *d, uint64_t *va);
+/* At the end; and stopped: the new machine has nothing protected. */
 void watch_free(struct vm_debug *d);
 
+/* Own thread, running: is something in memory at pc that would trap? */
+bool breaks_planted_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* The entry that explains this stop, or NULL (not ours, or removed meanwhile). Parked or own thread. */
 const struct break_entry *breaks_explain(struct vm_debug *d, int cpu, const struct vm_stop *stop);
+/* Explained by e: does anybody want to know? Evaluates the conditions of all that mean this stop. Own thread. */
+bool breaks_hit(struct vm_debug *d, int cpu, const struct break_entry *e, const struct vm_stop *stop);
+/*
+ * Own thread, about to execute alone what is under a breakpoint that a client knows of, and the machine may not: asks
+ * the machine's. True if there was one: a stop may be wanted now.
+ */
+bool breaks_tell_machines(struct vm_debug *d, int cpu);
+/* Parked: is there one of the client's at pc that means this vCPU? */
+bool breaks_clients_at(struct vm_debug *d, int cpu, uint64_t pc);
 /* No entry explains a breakpoint instruction that trapped there: is it the guest's? Own thread. */
 bool breaks_guests_own(struct vm_debug *d, int cpu, uint64_t pc);
 /* A slot knows virtual addresses only: has this vCPU met it in an address space that is not the breakpoint's? */

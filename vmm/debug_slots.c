@@ -97,17 +97,30 @@ int breaks_check_slot(struct vm_debug *d, const struct break_entry *e)
 }
 
 /* Smaller is served first, who has a slot already before who has none; those that want none have no turn. */
-enum { TURN_PLACELESS = 0, TURN_SITE = 2, TURNS = 4, TURN_NONE };
+enum { TURN_PLACELESS = 0, TURN_SITE = 2, TURN_COUNTED = 4, TURNS = 6, TURN_NONE };
 
-static int turn_of(const struct break_entry *e)
+/*
+ * One that others run past while it is counted: planted, each hit stops them all. Not before the guest's own tables
+ * lead there, as until then it may be executed by another address.
+ */
+static bool is_counted(const struct vm_debug *d, const struct break_entry *e)
 {
+	return d->m.ncpus > 1 && e->spec.machines && e->spec.often && e->bound;
+}
+
+static int turn_of(const struct vm_debug *d, const struct break_entry *e)
+{
+	int held = e->service == SERVED_SLOT ? 0 : 1;
+
 	if (e->spec.type == VM_BREAK_SW && e->slot_only && e->service == SERVED_NOT_YET)
 		return TURN_PLACELESS;
 	if (!yields(e) || (e->bound && e->user))
 		return TURN_NONE; /* a page of user mode is planted, or comes back by its own tables */
-	if (e->placed && (!e->site_len || e->space != VM_SPACE_SHARED))
-		return TURN_NONE;
-	return (e->placed ? TURN_SITE : TURN_PLACELESS) + (e->service == SERVED_SLOT ? 0 : 1);
+	if (!e->placed)
+		return TURN_PLACELESS + held;
+	if (e->site_len && e->space == VM_SPACE_SHARED)
+		return TURN_SITE + held;
+	return is_counted(d, e) ? TURN_COUNTED + held : TURN_NONE;
 }
 
 void breaks_deal_slots(struct vm_debug *d)
@@ -122,7 +135,7 @@ void breaks_deal_slots(struct vm_debug *d)
 	t->changed = false;
 	build(t, &s, false);
 	for (size_t i = 0; i < t->n; i++) {
-		t->entry[i].turn = (uint8_t)turn_of(&t->entry[i]);
+		t->entry[i].turn = (uint8_t)turn_of(d, &t->entry[i]);
 		turns[t->entry[i].turn]++;
 		if (yields(&t->entry[i]))
 			t->entry[i].service = t->entry[i].placed ? SERVED_PLANTED : SERVED_NOT_YET;

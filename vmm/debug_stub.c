@@ -10,11 +10,12 @@ void vm_debug_attach(struct vm_debug *d)
 {
 	pthread_mutex_lock(&d->lock);
 	d->attached = true;
-	if (debug_stopped(d)) {
-		debug_report_pause_locked(d);
-	} else if (!d->exiting) {
+	if (!d->exiting) {
 		d->pause_wanted = true;
-		debug_begin_stop_locked(d, -1);
+		if (debug_stopped(d))
+			debug_advance_locked(d); /* what has stopped it may be waiting to be told */
+		else
+			debug_begin_stop_locked(d, -1);
 	}
 	pthread_mutex_unlock(&d->lock);
 }
@@ -23,8 +24,10 @@ void vm_debug_detach(struct vm_debug *d)
 {
 	if (d->m.slide_stop) /* the next client did not ask for it */
 		(void)d->m.slide_stop(d->m.ctx, false);
+	if (d->m.detached)
+		d->m.detached(d->m.ctx);
 	pthread_mutex_lock(&d->lock);
-	d->attached = false;
+	d->attached = d->reported = false;
 	d->pause_wanted = false;
 	debug_drop_stopped_events_locked(d);
 	if (!d->exiting) {
@@ -50,8 +53,8 @@ bool vm_debug_attached(struct vm_debug *d)
 void vm_debug_pause(struct vm_debug *d)
 {
 	pthread_mutex_lock(&d->lock);
-	if (d->attached && !debug_stopped(d) && !d->exiting) {
-		d->pause_wanted = true;
+	if (d->attached && !d->exiting && (d->held ? !d->reported : !debug_stopped(d))) {
+		d->pause_wanted = true; /* held: once it is let go */
 		debug_begin_stop_locked(d, -1);
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -65,7 +68,6 @@ void vm_debug_pause(struct vm_debug *d)
 static void recheck_pending_locked(struct vm_debug *d, int cpu)
 {
 	struct vm_stop *p = &d->cpu[cpu].pending;
-	const struct break_entry *b;
 
 	switch (p->kind) {
 	case VM_STOP_STEPPED:
@@ -80,9 +82,11 @@ static void recheck_pending_locked(struct vm_debug *d, int cpu)
 		break;
 	case VM_STOP_SWBREAK:
 	case VM_STOP_HWBREAK:
-		b = d->m.pc(d->m.ctx, cpu) == p->pc ? breaks_at(d, cpu, p->pc) : NULL;
-		if (!b || break_is_elsewhere(d, cpu, b, p->pc))
-			p->kind = VM_STOP_NONE;
+		if (d->m.pc(d->m.ctx, cpu) == p->pc && breaks_clients_at(d, cpu, p->pc))
+			break;
+		p->kind = VM_STOP_NONE;
+		/* One of the machine's own there has seen it: not twice. */
+		d->cpu[cpu].known = d->m.pc(d->m.ctx, cpu) == p->pc;
 		break;
 	default:
 		break;
@@ -99,7 +103,7 @@ int vm_debug_resume(struct vm_debug *d, const struct vm_action *a, size_t n)
 	pthread_mutex_lock(&d->lock);
 	if (d->exiting) {
 		ret = -ESHUTDOWN;
-	} else if (!debug_stopped(d)) {
+	} else if (!debug_stopped(d) || (d->held && !d->reported)) {
 		ret = -EBUSY;
 	} else {
 		for (int i = 0; i < d->m.ncpus; i++) {
@@ -119,6 +123,7 @@ int vm_debug_resume(struct vm_debug *d, const struct vm_action *a, size_t n)
 			}
 		}
 		d->resumed_us = debug_now_us();
+		d->reported = false;
 		d->pause_wanted = !any; /* nothing to run: say so at once */
 		debug_advance_locked(d);
 	}
@@ -132,6 +137,8 @@ int vm_debug_call(struct vm_debug *d, int cpu, int (*fn)(void *arg), void *arg)
 	int ret;
 
 	pthread_mutex_lock(&d->lock);
+	while (c->call != CALL_NONE) /* the stub's, and the main thread holds the machine */
+		pthread_cond_wait(&d->call_done, &d->lock);
 	if (d->exiting || c->where == AT_GONE) {
 		ret = -ENXIO;
 	} else if (!debug_stopped(d)) {
@@ -144,6 +151,7 @@ int vm_debug_call(struct vm_debug *d, int cpu, int (*fn)(void *arg), void *arg)
 		while (c->call != CALL_DONE)
 			pthread_cond_wait(&d->call_done, &d->lock);
 		c->call = CALL_NONE;
+		pthread_cond_broadcast(&d->call_done);
 		ret = c->call_result;
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -201,12 +209,12 @@ int vm_debug_reg_read(struct vm_debug *d, int cpu, unsigned regno, void *buf, si
 int vm_debug_reg_write(struct vm_debug *d, int cpu, unsigned regno, const void *buf, size_t len)
 {
 	struct reg_call r = {.d = d, .cpu = cpu, .regno = regno, .in = buf, .len = len};
-	const struct reg_desc *reg = regno < d->m.arch->nregs ? &d->m.arch->regs[regno] : NULL;
-	int ret = reg_access(&r, reg && (reg->deferred || reg->write_deferred));
+	const struct reg_desc *regs = d->m.arch->regs;
+	int ret = reg_access(&r, regno < d->m.arch->nregs && (regs[regno].deferred || regs[regno].write_deferred));
 
 	if (ret == 0 && regno == d->m.arch->pc) {
 		pthread_mutex_lock(&d->lock);
-		d->cpu[cpu].known = d->cpu[cpu].at_watch = false;
+		d->cpu[cpu].known = d->cpu[cpu].told = d->cpu[cpu].at_watch = false;
 		d->cpu[cpu].lift = 0;
 		pthread_mutex_unlock(&d->lock);
 	}

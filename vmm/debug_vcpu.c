@@ -42,7 +42,7 @@ static void trap_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop)
 	}
 	if (!c->stepping) /* armed for a run that a stop has overtaken */
 		return;
-	c->known = c->at_watch = false;
+	c->known = c->told = c->at_watch = false;
 	if (c->lift && (--c->lift == 0 || stop->sequence || breaks_at(d, cpu, stop->pc)))
 		c->lift = 0;
 	switch (was_solo && c->let_in == LET_IN_GOING ? VM_CONT : c->action.kind) {
@@ -86,13 +86,15 @@ enum vm_trap_result vm_debug_trap(struct vm_debug *d, int cpu, const struct vm_s
 
 	if (stop->kind == VM_STOP_STEPPED && d->solo == cpu && d->watch.lifted)
 		lifted_step(d, cpu, stop->pc);
+	pass_stopped(d, cpu, stop);
 	/* The table is fixed while any vCPU runs, so this one looks without the lock. */
 	if (stop->kind == VM_STOP_SWBREAK || stop->kind == VM_STOP_HWBREAK || stop->kind == VM_STOP_WATCH) {
 		b = breaks_explain(d, cpu, stop);
 		if (!b)
 			return is_foreign(d, cpu, stop) ? VM_TRAP_FOREIGN : VM_TRAP_TAKEN;
-		hit = !break_is_elsewhere(d, cpu, b, stop->pc) &&
-		      (!b->spec.cond || b->spec.cond(b->spec.cond_ctx, cpu, stop));
+		hit = breaks_hit(d, cpu, b, stop);
+		if (!hit && pass_begin(d, cpu, stop))
+			return VM_TRAP_TAKEN;
 	}
 	pthread_mutex_lock(&d->lock);
 	if (hit) {
@@ -164,6 +166,7 @@ static void park(struct vm_debug *d, int cpu)
 		vm_debug_trap(d, cpu, &late);
 	else if (d->solo == cpu && d->watch.lifted)
 		lifted_step(d, cpu, d->m.pc(d->m.ctx, cpu));
+	pass_parks(d, cpu, d->m.pc(d->m.ctx, cpu));
 	pthread_mutex_lock(&d->lock);
 	if (atomic_load_explicit(&d->world, memory_order_relaxed) != WORLD_RUNNING && !d->exiting) {
 		poke = atomic_load_explicit(&c->poke, memory_order_relaxed);
@@ -232,6 +235,8 @@ static bool checkpoint_slow(struct vm_debug *d, int cpu)
 			if (d->m.resumed)
 				d->m.resumed(d->m.ctx, cpu);
 		}
+		if (d->solo == cpu && !c->told && breaks_tell_machines(d, cpu))
+			continue;
 		if (!arm(d, cpu))
 			continue;
 		return true; /* a stop that comes now kicks: the entry returns at once */

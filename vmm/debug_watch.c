@@ -299,11 +299,6 @@ void watch_lift(struct vm_debug *d, bool lifted)
 		memcpy(w->before + at, d->m.ram(d->m.ctx, w->piece[i].gpa, &room), w->piece[i].len);
 }
 
-void watch_machine_new(struct vm_debug *d)
-{
-	watch_free(d);
-}
-
 void watch_free(struct vm_debug *d)
 {
 	free(d->watch.piece);

@@ -15,6 +15,16 @@ enum exit_status {
 	STATUS_KVM_EXIT = 12,	  /* KVM gave an exit that cannot be recovered from */
 	STATUS_KILLED = 14,	  /* gdb's kill */
 	STATUS_ENDED = 16,	  /* ended by its user: Ctrl-a x, SIGINT, SIGTERM, SIGHUP, end of file on --gdb stdio */
+	/* Verdicts, see vmm/result.h; a pass is STATUS_OK. */
+	STATUS_FAIL = 20,     /* a --break WHERE=fail was reached */
+	STATUS_REJECT = 22,   /* the serial output matches a --reject */
+	STATUS_OOPS = 24,     /* a kernel's line reports an oops */
+	STATUS_LOCKUP = 26,   /* a kernel's line reports a soft lockup, an RCU stall or a hung task */
+	STATUS_EARLY = 28,    /* the guest ended before all goals were reached */
+	STATUS_DEADLINE = 30, /* --deadline-between-hits */
+	STATUS_ORDER = 32,    /* --ordered: a goal was reached before its turn */
+	STATUS_JOB = 34,      /* --job: some case did not pass */
+	STATUS_TIMEOUT = 124, /* --timeout; as timeout(1) says it */
 };
 
 #endif

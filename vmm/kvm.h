@@ -23,11 +23,13 @@
 #include "vmm/memory.h"
 #include "vmm/memslots.h"
 #include "vmm/remains.h"
+#include "vmm/vm_symtab.h"
 
 struct arch_vm; /* arch/$(ARCH)'s own */
 struct arch_vcpu;
-struct console;	 /* vmm/console.h: the host side of the serial port */
-struct vm_kaslr; /* vmm/vm_kaslr.h: where the kernel has moved itself */
+struct console;	   /* vmm/console.h: the host side of the serial port */
+struct vm_kaslr;   /* vmm/vm_kaslr.h: where the kernel has moved itself */
+struct vm_verdict; /* vmm/vm_verdict.h: what the run has to prove */
 
 /* An end or a reset that the guest has asked for, put off until the debugger has seen why. */
 struct held_power {
@@ -93,15 +95,17 @@ struct vm {
 	 * address and be taken for the guest's own.
 	 */
 	bool layout_moves;
-	struct vm_kaslr *kaslr; /* NULL: no --symbols; has a lock of its own */
-	struct power power;	/* handed to devices: off, reset, panic, debug exit */
-	struct own_desc desc;	/* its registers, for the debugger; the same in every life */
+	struct vm_kaslr *kaslr;	    /* NULL: no --symbols; has a lock of its own */
+	struct vm_verdict *verdict; /* NULL: none is wanted; has a lock of its own */
+	struct power power;	    /* handed to devices: off, reset, panic, debug exit */
+	struct own_desc desc;	    /* its registers, for the debugger; the same in every life */
 	struct arch_vm *arch;
 	int sig_fd;		/* signalfd of what ends the VM, or -1; the caller of vm_run() sets and owns it */
 	int end_fd;		/* eventfd: there is news for the main thread */
 	atomic_int exit_status; /* of this machine; -1 until vm_exit() */
 	atomic_bool restart_wanted;
 	struct remains remains; /* main thread: of the last machine */
+	struct vm_unpacked unpacked;
 };
 
 /* An open /dev/kvm of the right version, or -errno with one line logged. Any thread. */
@@ -118,12 +122,19 @@ void vm_destroy(struct vm *vm);
 int vm_run(struct vm *vm);
 /*
  * These: any thread, also from vCPU threads and device callbacks; never block; the first status wins. vm_exit: the
- * machine ends, and the process with it unless a debugger stays. vm_quit: the process ends. vm_restart: vm_run() makes
- * the machine anew; vm_debug has told its vCPUs to leave.
+ * machine ends, and the process with it unless a debugger stays; why: a line for the verdict, or NULL. If there is a
+ * verdict that the run has failed, it ends once that has been backed, and with the verdict's status. vm_end_now:
+ * without that. vm_quit: the process ends. vm_restart: vm_run() makes the machine anew; vm_debug has told its vCPUs to
+ * leave. vm_wake: the main thread is to look around.
  */
-void vm_exit(struct vm *vm, int status);
+void vm_exit(struct vm *vm, int status, const char *why);
+void vm_end_now(struct vm *vm, int status);
+void vm_wake(struct vm *vm);
 void vm_quit(struct vm *vm, int status);
 void vm_restart(struct vm *vm);
+/* The guest's serial port: see struct char_backend. */
+bool vm_serial_write(struct vm *vm, uint8_t byte);
+void vm_serial_want_input(struct vm *vm);
 /* Raise or lower an interrupt line (KVM_IRQ_LINE). Any thread. */
 void vm_irq(struct vm *vm, unsigned gsi, int level);
 

@@ -10,6 +10,7 @@
 #define LOG_LINE_MAX 2048
 
 static atomic_bool log_verbose, log_raw;
+static _Thread_local const char *(*log_context)(void);
 
 void log_set_verbose(bool on)
 {
@@ -20,6 +21,11 @@ void log_set_raw_tty(bool on)
 {
 	/* A redirected stderr is no terminal and keeps its plain line ends. */
 	atomic_store(&log_raw, on && isatty(STDERR_FILENO));
+}
+
+void log_set_context(const char *(*context)(void))
+{
+	log_context = context;
 }
 
 static size_t log_append(char *out, size_t at, const char *text, size_t n)
@@ -35,6 +41,7 @@ static void log_write(const char *prefix, const char *fmt, va_list ap)
 {
 	const char *end = atomic_load(&log_raw) ? "\r\n" : "\n";
 	char text[LOG_LINE_MAX], out[LOG_LINE_MAX];
+	const char *context = log_context ? log_context() : "";
 	int saved_errno = errno;
 	size_t at = 0;
 
@@ -43,6 +50,7 @@ static void log_write(const char *prefix, const char *fmt, va_list ap)
 		size_t n = strcspn(line, "\n");
 
 		at = log_append(out, at, "minivmm: ", strlen("minivmm: "));
+		at = log_append(out, at, context, strlen(context));
 		at = log_append(out, at, prefix, strlen(prefix));
 		at = log_append(out, at, line, n);
 		at = log_append(out, at, end, strlen(end));

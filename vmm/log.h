@@ -14,4 +14,7 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* on
 void log_set_verbose(bool on);
 void log_set_raw_tty(bool on);
 
+/* What this thread says begins with what context() returns ("tests.job:7: "), until it is set to NULL. */
+void log_set_context(const char *(*context)(void));
+
 #endif

@@ -1,6 +1,7 @@
 /* The process: options in, exit status out, and everything undone in between. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -11,8 +12,13 @@
 #include "vmm/cli.h"
 #include "vmm/console.h"
 #include "vmm/exit_status.h"
+#include "vmm/job.h"
+#include "vmm/job_run.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
+#include "vmm/report.h"
+#include "vmm/result.h"
+#include "vmm/vm_verdict.h"
 
 /*
  * Signals that end the VM. While it is being made they only cut a wait for a pipe short and are remembered here;
@@ -129,7 +135,7 @@ out:
 	return status;
 }
 
-static int create_and_run(const struct options *opts, const sigset_t *ending)
+static int create_and_run(const struct options *opts, const sigset_t *ending, struct result *result)
 {
 	struct vm vm;
 	int status = vm_create(&vm, opts);
@@ -148,14 +154,101 @@ static int create_and_run(const struct options *opts, const sigset_t *ending)
 			close(vm.sig_fd);
 		}
 	}
+	if (opts->verdict && vm.verdict)
+		vm_verdict_result(&vm, result);
 	vm_destroy(&vm);
+	return status;
+}
+
+/* One machine from its making to its end. Returns the exit status, *result tells the rest if opts->verdict. */
+static int run_case(const struct options *opts, struct result *result)
+{
+	sigset_t ending;
+
+	signals_init(&ending, opts);
+	if (vcpu_signal_init()) {
+		log_error("cannot install a signal handler: %s", strerror(errno));
+		return STATUS_HOST;
+	}
+	return create_and_run(opts, &ending, result);
+}
+
+/* What the report calls it: after its kernel. */
+static void name_result(struct result *result, const struct options *opts)
+{
+	const char *kernel = opts->kernel ? opts->kernel : "built-in guest", *slash = strrchr(kernel, '/');
+
+	snprintf(result->name, sizeof(result->name), "%s", slash && slash[1] ? slash + 1 : kernel);
+}
+
+/* What a failed run has left, for people. The guest's output only if they have not seen it. */
+static void show_evidence(const struct result *r, const struct options *opts)
+{
+	if (result_outcome(r) == OUTCOME_PASSED || !r->text_len)
+		return;
+	fprintf(stderr, "%.*s", (int)r->text_len, r->text);
+	if (strcmp(opts->serial, "stdio") && r->serial_len) {
+		fprintf(stderr, "serial output, the last %zu bytes:\n", r->serial_len);
+		fwrite(r->serial, 1, r->serial_len, stderr);
+		if (r->serial[r->serial_len - 1] != '\n')
+			fputc('\n', stderr);
+	}
+	fflush(stderr);
+}
+
+static int run_for_verdict(const struct options *opts)
+{
+	static struct result result; /* too large for a stack */
+	const struct result *results[] = {&result};
+	struct report *report = NULL;
+	char line[RESULT_LINE_MAX];
+	int status;
+
+	if (opts->report && report_open(&report, opts->report))
+		return STATUS_HOST;
+	name_result(&result, opts);
+	status = run_case(opts, &result);
+	if (result.kind != RESULT_NONE) {
+		show_evidence(&result, opts);
+		result_line(&result, line, sizeof(line));
+		log_error("%s", line);
+		if (report && report_write(report, "minivmm", results, 1) && status == STATUS_OK)
+			status = STATUS_HOST;
+	}
+	report_close(report);
+	return status;
+}
+
+static int run_job(const struct options *opts)
+{
+	FILE *lines = opts->report && report_is_stdout(opts->report) ? stderr : stdout; /* each for itself */
+	struct report *report = NULL;
+	struct job_outcome outcome;
+	struct job job;
+	int status;
+
+	if (job_load(&job, opts->job))
+		return STATUS_USAGE;
+	status = STATUS_USAGE;
+	if (job_check(&job, opts->job, opts->parallel))
+		goto out;
+	status = STATUS_HOST;
+	if (opts->report && report_open(&report, opts->report))
+		goto out;
+	status = job_run(&job, job_parallel(opts->parallel), run_case, lines, &outcome);
+	if (outcome.n && report && report_write(report, opts->job, outcome.results, outcome.n) && status == STATUS_OK)
+		status = STATUS_HOST;
+	report_close(report);
+	job_outcome_free(&outcome);
+out:
+	job_free(&job);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
+	static struct result none;
 	struct options opts;
-	sigset_t ending;
 
 	switch (cli_parse(&opts, argc, argv)) {
 	case CLI_DONE:
@@ -168,10 +261,7 @@ int main(int argc, char **argv)
 	log_set_verbose(opts.verbose);
 	if (opts.probe_host)
 		return probe_host();
-	signals_init(&ending, &opts);
-	if (vcpu_signal_init()) {
-		log_error("cannot install a signal handler: %s", strerror(errno));
-		return STATUS_HOST;
-	}
-	return create_and_run(&opts, &ending);
+	if (opts.job)
+		return run_job(&opts);
+	return opts.verdict ? run_for_verdict(&opts) : run_case(&opts, &none);
 }

@@ -29,7 +29,7 @@ size_t memslots_split(const struct guest_memory *mem, const uint64_t *pages, siz
 struct memslots {
 	struct memslot *slot; /* as registered now; NULL: one a range, as memory_init() left them */
 	size_t n;
-	bool broken; /* the caller's: after -EIO */
+	bool broken; /* since an -EIO */
 };
 
 /* What the host's page, hence the unit of protection, is in bytes. Any thread. */
@@ -39,10 +39,12 @@ uint64_t memslots_page(void);
  * Write-protect exactly these pages; n == 0: none, and one slot a range again. lifted: split as said, but let writes
  * through. Only what differs from now is registered again, which takes up to some milliseconds. One thread at a time,
  * while no vCPU is in KVM_RUN. 0; -EOPNOTSUPP: this host's KVM has no read-only slots; -ENOSPC: it has too few slots;
- * another -errno: nothing is protected then; -EIO: the guest's RAM is not whole any more, it cannot run on.
+ * another -errno: nothing is protected then; -EIO: the guest's RAM is not whole any more, it cannot run on, and every
+ * further call fails in the same way.
  */
 int memslots_protect(
 	struct memslots *s, const struct guest_memory *mem, int vm_fd, const uint64_t *pages, size_t n, bool lifted);
+/* As before the first use: for the next machine. */
 void memslots_free(struct memslots *s);
 
 #endif

@@ -80,6 +80,21 @@ int symbols_parse(struct symbols *s, const struct image_file *f, uint16_t machin
 	return bad(f, "has no symbols: the unstripped file is needed (of a kernel, the vmlinux of its build)");
 }
 
+bool symbols_present(const struct image_file *f)
+{
+	Elf64_Ehdr eh;
+	uint64_t n;
+
+	if (!elf_is_elf64(f) || f->size < sizeof(eh))
+		return false;
+	memcpy(&eh, f->data, sizeof(eh));
+	n = section_count(f, &eh);
+	for (uint64_t i = 0; i < n; i++)
+		if (section(f, &eh, i).sh_type == SHT_SYMTAB)
+			return true;
+	return false;
+}
+
 int symbols_open(struct symbols *s, const char *path, uint16_t machine)
 {
 	struct image_file f;
@@ -131,6 +146,70 @@ int symbols_find(const struct symbols *s, const char *name, struct symbol *out)
 		global = weightier;
 	}
 	return found ? 0 : -ENOENT;
+}
+
+/* By the segment that it is in: of symbols whose section is not told. 'A': in none, or in the per-CPU template. */
+static char segment_type(const struct symbols *s, uint64_t addr)
+{
+	for (int i = 0; i < s->elf.nsegments; i++) {
+		const struct elf_segment *seg = &s->elf.segment[i];
+
+		if (addr < seg->va || addr - seg->va >= seg->memsz || (!seg->va && seg->pa))
+			continue;
+		return seg->flags & PF_X ? 'T' : seg->flags & PF_W ? 'D' : 'R';
+	}
+	return 'A';
+}
+
+/* 0: not in memory. */
+static char section_type(const struct symbols *s, const Elf64_Ehdr *eh, const Elf64_Sym *sym)
+{
+	Elf64_Shdr sh;
+
+	if (sym->st_shndx >= SHN_LORESERVE)
+		return segment_type(s, sym->st_value);
+	if (sym->st_shndx >= section_count(&s->file, eh))
+		return 0;
+	sh = section(&s->file, eh, sym->st_shndx);
+	if (!(sh.sh_flags & SHF_ALLOC))
+		return 0;
+	if (!sh.sh_addr && segment_type(s, sym->st_value) == 'A')
+		return 'A';
+	if (sh.sh_flags & SHF_EXECINSTR)
+		return 'T';
+	if (!(sh.sh_flags & SHF_WRITE))
+		return 'R';
+	return sh.sh_type == SHT_NOBITS ? 'B' : 'D';
+}
+
+bool symbols_nth(const struct symbols *s, uint64_t i, struct symbol_line *out)
+{
+	const char *names = (const char *)s->file.data + s->names;
+	unsigned kind, bind;
+	Elf64_Ehdr eh;
+	Elf64_Sym sym;
+	char type;
+
+	if (i >= s->count)
+		return false;
+	memcpy(&eh, s->file.data, sizeof(eh));
+	memcpy(&sym, s->file.data + s->table + i * sizeof(sym), sizeof(sym));
+	kind = ELF64_ST_TYPE(sym.st_info);
+	bind = ELF64_ST_BIND(sym.st_info);
+	if (sym.st_shndx == SHN_UNDEF || kind == STT_SECTION || kind == STT_FILE || sym.st_name >= s->names_len)
+		return false;
+	type = section_type(s, &eh, &sym);
+	if (!type)
+		return false;
+	if (bind == STB_WEAK && type != 'A')
+		type = kind == STT_OBJECT ? 'V' : 'W';
+	else if (bind == STB_LOCAL && type != 'A')
+		type = (char)(type - 'A' + 'a');
+	/* The names end in a zero byte, all of them: checked when the table was taken. */
+	*out = (struct symbol_line){
+		.addr = sym.st_value, .size = sym.st_size, .type = type, .name = names + sym.st_name};
+	out->len = strlen(out->name);
+	return true;
 }
 
 size_t symbols_bytes(const struct symbols *s, uint64_t va, void *buf, size_t len)

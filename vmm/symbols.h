@@ -36,6 +36,19 @@ int symbols_parse(struct symbols *s, const struct image_file *f, uint16_t machin
  */
 int symbols_find(const struct symbols *s, const char *name, struct symbol *out);
 
+/* A symbol as nm lists it. name ends in a zero byte and lives as long as the file's bytes. */
+struct symbol_line {
+	uint64_t addr, size;
+	char type; /* as nm prints it; also 'A': an offset into the per-CPU template of x86, which is linked at 0 */
+	const char *name;
+	size_t len;
+};
+/* The i-th of s->count. false: nothing that has an address in memory, or its name is not in the file. */
+bool symbols_nth(const struct symbols *s, uint64_t i, struct symbol_line *out);
+
+/* Would symbols_parse() find a symbol table, or something to complain about? Logs nothing. */
+bool symbols_present(const struct image_file *f);
+
 /* The bytes that the file puts at va, up to the end of its segment's bytes: how many of len. */
 size_t symbols_bytes(const struct symbols *s, uint64_t va, void *buf, size_t len);
 

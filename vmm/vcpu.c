@@ -202,7 +202,7 @@ static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 	/* A VM that is ending anyway has nothing to say, e.g. about a reset done by a triple fault. */
 	if (atomic_load(&vm->exit_status) < 0)
 		log_error("%s", vcpu->fault);
-	vm_exit(vm, statuses[fault]);
+	vm_exit(vm, statuses[fault], vcpu->fault);
 }
 
 static void vcpu_unrecoverable(struct vcpu *vcpu, const char *why)
@@ -216,7 +216,7 @@ void vcpu_panic(struct vm *vm)
 		vcpu_self->panicked = true;
 	} else {
 		log_error("the guest reported a panic");
-		vm_exit(vm, STATUS_PANIC);
+		vm_exit(vm, STATUS_PANIC, "the guest reported a panic");
 	}
 }
 
@@ -412,7 +412,7 @@ static void vcpu_loop(struct vcpu *vcpu)
 			return;
 		if (vcpu->fault_ends) {
 			log_error("%s", vcpu->fault);
-			vm_exit(vcpu->vm, vcpu->fault_status);
+			vm_exit(vcpu->vm, vcpu->fault_status, vcpu->fault);
 			vcpu->fault_ends = false;
 			continue;
 		}
@@ -436,7 +436,7 @@ static void *vcpu_main(void *arg)
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	atomic_store(&vcpu->in_run, true);
 	if (arch_vcpu_reset(vcpu))
-		vm_exit(vcpu->vm, STATUS_HOST);
+		vm_exit(vcpu->vm, STATUS_HOST, "a vCPU could not be set up");
 	else
 		vcpu_loop(vcpu);
 	atomic_store(&vcpu->in_run, false);

@@ -11,16 +11,15 @@
 /* As the processor would: other CPUs see all of an aligned access or nothing. */
 static void store(void *to, const uint8_t *from, size_t len)
 {
+	bool aligned = (uintptr_t)to % len == 0;
 	uint64_t v = 0;
 
 	memcpy(&v, from, len < sizeof(v) ? len : sizeof(v));
-	if ((uintptr_t)to % len)
-		memcpy(to, from, len);
-	else if (len == 8)
+	if (aligned && len == 8)
 		__atomic_store_n((uint64_t *)to, v, __ATOMIC_RELEASE);
-	else if (len == 4)
+	else if (aligned && len == 4)
 		__atomic_store_n((uint32_t *)to, (uint32_t)v, __ATOMIC_RELEASE);
-	else if (len == 2)
+	else if (aligned && len == 2)
 		__atomic_store_n((uint16_t *)to, (uint16_t)v, __ATOMIC_RELEASE);
 	else
 		memcpy(to, from, len);

@@ -15,12 +15,13 @@
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
 #include "vmm/vm_kaslr.h"
+#include "vmm/vm_verdict.h"
 
 #define GIVE_BACK_MS 100 /* what a machine that has ended had is given back, unless the next one comes by then */
 
 /* ---- ways to end, and other calls from below ---- */
 
-static void vm_ring(struct vm *vm)
+void vm_wake(struct vm *vm)
 {
 	uint64_t one = 1;
 
@@ -28,26 +29,36 @@ static void vm_ring(struct vm *vm)
 		;
 }
 
-void vm_exit(struct vm *vm, int status)
+void vm_exit(struct vm *vm, int status, const char *why)
+{
+	if (vm->verdict)
+		vm_verdict_ended(vm, status, why);
+	else
+		vm_end_now(vm, status);
+}
+
+void vm_end_now(struct vm *vm, int status)
 {
 	int none = -1;
 
 	if (!atomic_compare_exchange_strong(&vm->exit_status, &none, status))
 		return;
 	vm_debug_exit(vm->debug, status);
-	vm_ring(vm);
+	vm_wake(vm);
 }
 
 void vm_quit(struct vm *vm, int status)
 {
+	if (vm->verdict)
+		status = vm_verdict_quit(vm, status);
 	vm_debug_quit(vm->debug, status);
-	vm_ring(vm);
+	vm_wake(vm);
 }
 
 void vm_restart(struct vm *vm)
 {
 	atomic_store(&vm->restart_wanted, true);
-	vm_ring(vm);
+	vm_wake(vm);
 }
 
 static void vm_power_event(void *ctx, enum power_event event, unsigned value)
@@ -59,18 +70,18 @@ static void vm_power_event(void *ctx, enum power_event event, unsigned value)
 	switch (event) {
 	case POWER_OFF:
 		log_info("the guest powered off");
-		vm_exit(vm, STATUS_OK);
+		vm_exit(vm, STATUS_OK, "the guest powered off");
 		break;
 	case POWER_RESET:
 		log_info("the guest rebooted");
-		vm_exit(vm, STATUS_OK);
+		vm_exit(vm, STATUS_OK, "the guest rebooted");
 		break;
 	case POWER_PANIC:
 		vcpu_panic(vm);
 		break;
 	case POWER_DEBUG_EXIT:
 		/* Only eight bits of it reach the parent; it stays odd. */
-		vm_exit(vm, (int)((value << 1 | 1) & 0xff));
+		vm_exit(vm, (int)((value << 1 | 1) & 0xff), NULL);
 		break;
 	}
 }
@@ -88,6 +99,30 @@ static void vm_console_break(void *ctx)
 		vm_debug_pause(vm->debug);
 	else
 		log_error("no debugger is attached%s", vm->opts->gdb ? "" : " (--gdb)");
+}
+
+bool vm_serial_write(struct vm *vm, uint8_t byte)
+{
+	struct char_backend b = {0};
+
+	if (vm->console) {
+		b = console_backend(vm->console);
+		if (!b.write(b.ctx, byte))
+			return false;
+	}
+	if (vm->verdict)
+		vm_verdict_output(vm, byte);
+	return true;
+}
+
+void vm_serial_want_input(struct vm *vm)
+{
+	struct char_backend b;
+
+	if (!vm->console)
+		return;
+	b = console_backend(vm->console);
+	b.want_input(b.ctx);
 }
 
 void vm_irq(struct vm *vm, unsigned gsi, int level)
@@ -230,6 +265,8 @@ static int vm_build(struct vm *vm)
 	if (!status && vm_kaslr_open(vm))
 		status = STATUS_IMAGE;
 	if (!status)
+		status = vm_verdict_load(vm);
+	if (!status)
 		status = vm_create_vcpus(vm);
 	return status;
 }
@@ -285,6 +322,7 @@ void vm_destroy(struct vm *vm)
 	vm->debug = NULL;
 	own_desc_free(&vm->desc);
 	vm_kaslr_close(vm);
+	vm_verdict_close(vm);
 	vm_take_apart(vm);
 	remains_wait(&vm->remains);
 	if (vm->kvm_fd >= 0)
@@ -321,9 +359,10 @@ static bool vm_sleep(struct vm *vm, int timeout_ms)
 
 static void vm_start(struct vm *vm)
 {
+	vm_verdict_hold(vm); /* until its breakpoints are in place */
 	for (int i = 0; i < vm->ncpus; i++) {
 		if (vcpu_start(&vm->vcpus[i])) {
-			vm_exit(vm, STATUS_HOST);
+			vm_exit(vm, STATUS_HOST, "a vCPU's thread could not be started");
 			break;
 		}
 	}
@@ -389,7 +428,7 @@ int vm_run(struct vm *vm)
 	vm_start(vm);
 	for (;;) {
 		while (!vm_debug_over(vm->debug, &status) && atomic_load(&vm->exit_status) < 0 && !vm_restart_asked(vm))
-			vm_sleep(vm, -1);
+			vm_sleep(vm, vm_verdict_work(vm));
 		vm_join(vm);
 		if (!vm_debug_over(vm->debug, &status) && !vm_restart_asked(vm))
 			vm_end(vm);

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "vmm/console.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
 #include "vmm/vm_kaslr.h"
+#include "vmm/vm_verdict.h"
 
 /* Image headers know no pages, but the tables may map any page otherwise: translated again at least this often. */
 #define LAYOUT_STEP 4096
@@ -41,7 +43,7 @@ static int ops_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm
 	struct vcpu *vcpu = vcpu_of(ctx, cpu);
 
 	if (vcpu->vm->memslots.broken)
-		vm_exit(vcpu->vm, STATUS_HOST);
+		vm_exit(vcpu->vm, STATUS_HOST, "guest memory could not be registered again");
 	return arch_debug_arm(vcpu, slots, how);
 }
 
@@ -112,17 +114,6 @@ static void *ops_ram(void *ctx, uint64_t gpa, uint64_t *len)
 	return memory_span(&vm->mem, gpa, len);
 }
 
-static int ops_ram_range(void *ctx, size_t i, uint64_t *gpa, uint64_t *len)
-{
-	const struct vm *vm = ctx;
-
-	if (i >= (size_t)vm->mem.n)
-		return -ENOENT;
-	*gpa = vm->mem.range[i].gpa;
-	*len = vm->mem.range[i].size;
-	return 0;
-}
-
 static void ops_code_written(void *ctx, void *host, size_t len)
 {
 	arch_code_written(ctx, host, len);
@@ -131,11 +122,11 @@ static void ops_code_written(void *ctx, void *host, size_t len)
 static int ops_protect(void *ctx, const uint64_t *pages, size_t n, bool lifted)
 {
 	struct vm *vm = ctx;
+	bool was_broken = vm->memslots.broken;
 	int ret = memslots_protect(&vm->memslots, &vm->mem, vm->vm_fd, pages, n, lifted);
 
-	if (ret < 0 && ret != -ENOSPC && ret != -EOPNOTSUPP)
+	if (!was_broken && ret < 0 && ret != -ENOSPC && ret != -EOPNOTSUPP)
 		log_error("cannot write-protect guest memory: %s", strerror(-ret));
-	vm->memslots.broken = ret == -EIO;
 	if (ret == 0)
 		arch_protected(vm, n && !lifted);
 	return ret;
@@ -215,7 +206,7 @@ static int ops_nmi(void *ctx, int cpu)
 
 static void ops_poweroff(void *ctx)
 {
-	vm_exit(ctx, STATUS_OK);
+	vm_exit(ctx, STATUS_OK, "powered off from gdb");
 }
 
 /* What lies there already and never shows its accesses here. */
@@ -246,9 +237,19 @@ static int ops_catch_msrs(void *ctx, const uint32_t *msrs, size_t n)
 	return arch_catch_msrs(ctx, msrs, n);
 }
 
+static void ops_detached(void *ctx)
+{
+	vm_verdict_client_left(ctx);
+}
+
+static void ops_flush(void *ctx)
+{
+	console_flush(((struct vm *)ctx)->console);
+}
+
 static void ops_kill(void *ctx)
 {
-	vm_exit(ctx, STATUS_KILLED);
+	vm_exit(ctx, STATUS_KILLED, NULL);
 }
 
 static void ops_hangup(void *ctx)
@@ -284,7 +285,6 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.kernel_translate = ops_kernel_translate,
 		.layout = ops_layout,
 		.ram = ops_ram,
-		.ram_range = ops_ram_range,
 		.code_written = ops_code_written,
 		.page_size = memslots_page(),
 		.protect = ops_protect,
@@ -301,6 +301,8 @@ struct vm_debug_machine vm_debug_machine(struct vm *vm)
 		.poweroff = ops_poweroff,
 		.catch_check = ops_catch_check,
 		.catch_msrs = ops_catch_msrs,
+		.detached = ops_detached,
+		.flush = ops_flush,
 		.kill = ops_kill,
 		.hangup = ops_hangup,
 		.restart = ops_restart,

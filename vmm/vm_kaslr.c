@@ -11,6 +11,7 @@
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 #include "vmm/symbols.h"
+#include "vmm/vm_verdict.h"
 
 #define HINTS_MAX   4
 #define KERNEL_HALF (1ULL << 63)
@@ -150,6 +151,7 @@ static void found(struct vcpu *vcpu, uint64_t slide)
 	if (!first)
 		return;
 	log_info("the kernel runs 0x%" PRIx64 " above where %s links it", slide, vm->opts->symbols);
+	vm_verdict_slide_found(vm);
 	if (atomic_exchange(&k->stop_wanted, false))
 		vm_debug_pause(vm->debug);
 }
@@ -202,7 +204,8 @@ static bool at_gate(void *ctx, int cpu, const struct vm_stop *stop)
 	return false;
 }
 
-static struct vm_break gate_break(struct vm *vm)
+/* The client's, or the machine's own. */
+static struct vm_break gate_break(struct vm *vm, bool machines)
 {
 	return (struct vm_break){
 		.type = VM_BREAK_HW,
@@ -210,21 +213,41 @@ static struct vm_break gate_break(struct vm *vm)
 		.len = arch_desc.brk_len,
 		.cond = at_gate,
 		.cond_ctx = vm,
+		.machines = machines,
 	};
 }
 
 static void remove_gate(struct vm *vm)
 {
-	struct vm_break b = gate_break(vm);
+	struct vm_break b = gate_break(vm, false);
 
-	if (b.addr)
-		vm_debug_break_remove(vm->debug, b.type, b.addr, b.len);
+	if (!b.addr)
+		return;
+	vm_debug_break_remove(vm->debug, b.type, b.addr, b.len);
+	vm_debug_machines_break_remove(vm->debug, b.type, b.addr, b.len);
+}
+
+/* Something is to tell of the kernel as soon as it has moved. */
+static int watch_gate(struct vm *vm, bool machines)
+{
+	struct vm_break gate = gate_break(vm, machines);
+
+	if (vm->kaslr->watched)
+		return 0;
+	if (!gate.addr)
+		return -ENOTSUP;
+	return vm_debug_break_insert(vm->debug, 0, &gate, NULL) < 0 ? -ENOSPC : 0;
+}
+
+int vm_kaslr_early(struct vm *vm)
+{
+	return vm->kaslr ? watch_gate(vm, true) : -ENOENT;
 }
 
 int vm_kaslr_stop(struct vm *vm, bool on)
 {
 	struct vm_kaslr *k = vm->kaslr;
-	struct vm_break gate;
+	int err;
 
 	if (!k)
 		return -ENOENT;
@@ -234,11 +257,9 @@ int vm_kaslr_stop(struct vm *vm, bool on)
 	}
 	if (atomic_load(&k->found))
 		return -EALREADY;
-	if (!k->watched && !k->gate)
-		return -ENOTSUP;
-	gate = gate_break(vm);
-	if (!k->watched && vm_debug_break_insert(vm->debug, 0, &gate, NULL) < 0)
-		return -ENOSPC;
+	err = watch_gate(vm, false);
+	if (err)
+		return err;
 	atomic_store(&k->stop_wanted, true);
 	return 0;
 }

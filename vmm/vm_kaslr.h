@@ -28,7 +28,14 @@ void vm_kaslr_look(struct vcpu *vcpu);
  */
 int vm_kaslr_kernel_translate(struct vcpu *vcpu, uint64_t va, struct mapping *out);
 
-/* Stub thread, all vCPUs parked. See vm_debug_slide(). */
+/*
+ * Main thread, all vCPUs parked, nothing has run: let vm_verdict_slide_found() be called before the kernel gets
+ * anywhere in its new place. -ENOTSUP: nothing tells so early here; -ENOSPC: it takes a hardware slot; -ENOENT: no
+ * --symbols.
+ */
+int vm_kaslr_early(struct vm *vm);
+
+/* Stub or main thread, all vCPUs parked. See vm_debug_slide(). */
 void vm_kaslr_get(struct vm *vm, struct vm_slide *out);
 /* Stub thread. See vm_debug_slide_stop(); off: who asked for it has gone. */
 int vm_kaslr_stop(struct vm *vm, bool on);

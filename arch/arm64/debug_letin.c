@@ -34,7 +34,7 @@ int arm64_let_in_entered(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	struct let_in *l = &a->let_in;
-	uint64_t pc = a->core[CORE_PC], vbar, spsr;
+	uint64_t pc = a->core[CORE_PC], vbar, spsr = 0;
 	int ret;
 
 	if (pc % VECTOR_ALIGN || !(pc & VECTOR_ASYNC) || !(a->kvm_pstate & PSTATE_I) ||

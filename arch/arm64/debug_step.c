@@ -253,7 +253,7 @@ int arm64_step_finish(struct vcpu *vcpu)
 int arm64_give_exception(struct vcpu *vcpu, uint64_t esr, const uint64_t *far)
 {
 	struct arch_vcpu *a = vcpu->arch;
-	uint64_t old = a->core[CORE_PSTATE], pstate, vbar, sctlr;
+	uint64_t old = a->core[CORE_PSTATE], pstate, vbar, sctlr = 0;
 	int ret = arm64_get(vcpu, ID_VBAR_EL1, &vbar);
 
 	if (ret == 0)

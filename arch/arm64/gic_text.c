@@ -167,7 +167,7 @@ static void put_interface(struct text *t, struct vcpu *vcpu)
 int arch_chip_text(struct vcpu *vcpu, const char *name, char *buf, size_t len)
 {
 	struct text t = {.buf = buf, .len = len};
-	uint32_t ctlr, typer;
+	uint32_t ctlr = 0, typer = 0;
 	int ret;
 
 	if (strcmp(name, "gic"))

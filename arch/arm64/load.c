@@ -16,6 +16,14 @@ int arch_ram_layout(uint64_t size, struct mem_range *ranges, int max)
 	return arm64_boot_ram_layout(size, ranges, max);
 }
 
+/* Kernels that unpack themselves are EFI programs here, and refused. */
+bool arch_kernel_unpacked(const struct vm *vm, struct arch_unpacked *out)
+{
+	(void)vm;
+	(void)out;
+	return false;
+}
+
 int arch_load(struct vm *vm)
 {
 	const struct options *opts = vm->opts;

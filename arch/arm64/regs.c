@@ -7,6 +7,7 @@
 
 #include "arch/arm64/arch_arm64.h"
 #include "arch/arm64/reg_table.h"
+#include "arch/arm64/unwind.h"
 #include "vmm/kvm.h"
 
 /* M[4:0]: Arm ARM (DDI 0487), C5.2, SPSR_EL1 */
@@ -28,6 +29,7 @@ struct reg_place {
 	uint64_t place;
 };
 
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a term of a sum
 #define COUNT(...)							+1
 #define PLACE(name, type, group, size, feature, where, place, writable) {where, writable, place},
 #define DESC(deferred, name, type, group, size, feature)                                                               \
@@ -70,6 +72,7 @@ const struct arch_desc arch_desc = {
 	.brk_len = sizeof(brk0),
 	.watch_before = true,
 	.max_reg_size = 256,
+	.unwind = &arm64_unwind,
 };
 
 /* ---- KVM's registers, one by one: it has no call for more ---- */

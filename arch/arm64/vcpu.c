@@ -121,7 +121,7 @@ int arch_vm_ready(struct vm *vm)
 void arch_vm_started(struct vm *vm)
 {
 	/* The first breakpoint will ask. */
-	if (vm->opts->gdb)
+	if (vm->opts->gdb || vm->verdict)
 		host_facts(vm->kvm_fd);
 }
 

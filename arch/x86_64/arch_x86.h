@@ -41,6 +41,7 @@ struct x86_msr_filter {
 struct arch_vm {
 	struct boot_entry entry; /* the boot processor's first state; the others wait for SIPI */
 	struct board *board;	 /* board.c's own: the devices */
+	struct arch_unpacked unpacked;
 	struct kvm_cpuid2 *seen; /* as the guest reads it, once the vCPUs exist; NULL: not known better than `cpuid` */
 	struct own_desc own;	 /* the registers that this VM has */
 	size_t xsave_size;	 /* of KVM's XSAVE image, at least sizeof(union x86_fpu) */

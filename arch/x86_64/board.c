@@ -12,6 +12,7 @@
 #include "devices/cf9.h"
 #include "devices/cmos.h"
 #include "devices/debugexit.h"
+#include "devices/exitmmio.h"
 #include "devices/i8042.h"
 #include "devices/pvpanic.h"
 #include "devices/uart16550.h"
@@ -25,6 +26,7 @@ struct board {
 	struct cf9 *cf9;
 	struct acpi_pm *acpi_pm;
 	struct debugexit *debugexit;
+	struct exitmmio *exit;
 	struct pvpanic *pvpanic;
 };
 
@@ -62,8 +64,9 @@ static int add_power(struct vm *vm, struct board *board)
 	board->cf9 = cf9_new(&vm->power);
 	board->acpi_pm = acpi_pm_new(&vm->power);
 	board->debugexit = debugexit_new(&vm->power);
+	board->exit = exitmmio_new(&vm->power);
 	board->pvpanic = pvpanic_new(&vm->power);
-	if (!board->i8042 || !board->cf9 || !board->acpi_pm || !board->debugexit || !board->pvpanic)
+	if (!board->i8042 || !board->cf9 || !board->acpi_pm || !board->debugexit || !board->exit || !board->pvpanic)
 		return -ENOMEM;
 	err = i8042_add(board->i8042, &vm->pio);
 	if (!err)
@@ -72,6 +75,8 @@ static int add_power(struct vm *vm, struct board *board)
 		err = acpi_pm_add(board->acpi_pm, &vm->pio, ACPI_PM_PORT);
 	if (!err)
 		err = debugexit_add(board->debugexit, &vm->pio, DEBUGEXIT_PORT);
+	if (!err)
+		err = exitmmio_add(board->exit, &vm->mmio, LAYOUT_EXIT);
 	if (!err)
 		err = pvpanic_add(board->pvpanic, &vm->pio, PVPANIC_PORT);
 	return err;
@@ -106,6 +111,7 @@ void board_free(struct vm *vm)
 	cf9_free(board->cf9);
 	acpi_pm_free(board->acpi_pm);
 	debugexit_free(board->debugexit);
+	exitmmio_free(board->exit);
 	pvpanic_free(board->pvpanic);
 	free(board);
 	vm->arch->board = NULL;

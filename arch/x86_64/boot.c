@@ -204,6 +204,12 @@ int boot_load(struct boot *b)
 	}
 }
 
+bool arch_kernel_unpacked(const struct vm *vm, struct arch_unpacked *out)
+{
+	*out = vm->arch->unpacked;
+	return out->len;
+}
+
 int arch_load(struct vm *vm)
 {
 	const struct options *opts = vm->opts;
@@ -232,6 +238,7 @@ int arch_load(struct vm *vm)
 	if (!err) {
 		vm->arch->entry = b->entry;
 		vm->layout = b->layout;
+		vm->arch->unpacked = (struct arch_unpacked){b->unpacked.gpa, b->unpacked.len, b->unpacked.va};
 	}
 	image_file_close(&image);
 out:

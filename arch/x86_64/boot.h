@@ -92,6 +92,10 @@ struct boot {
 	/* what came of it */
 	struct boot_entry entry;
 	struct image_layout layout;
+	/* Where a bzImage unpacks its kernel (not with KASLR), with how much room, and where that is linked; or 0. */
+	struct {
+		uint64_t gpa, len, va;
+	} unpacked;
 
 	/* in between */
 	struct boot_map map;

@@ -28,6 +28,7 @@
 #define INITRD_MAX	    0x7fffffffU /* highest byte, for kernels that say nothing */
 #define CMDLINE_MAX	    2047	/* COMMAND_LINE_SIZE - 1 of every x86 kernel */
 #define VMLINUX_ALIGN	    0x200000
+#define KERNEL_MAP	    0xffffffff80000000ull /* Documentation/arch/x86/x86_64/mm.rst: "kernel text mapping" */
 
 bool boot_is_bzimage(const struct image_file *f)
 {
@@ -174,6 +175,21 @@ static int place_kernel(struct boot *b, const struct setup_header *hdr, uint64_t
 	return -ENOEXEC;
 }
 
+/*
+ * The unpacker leaves the kernel where it has been loaded itself, but no lower than where the kernel wants to be: by
+ * paging that is at the same virtual address then. Linux, arch/x86/boot/compressed/head_64.S, startup_64.
+ */
+static void note_unpacked(struct boot *b, const struct setup_header *hdr, uint64_t gpa)
+{
+	uint64_t to = gpa > hdr->pref_address ? gpa : hdr->pref_address;
+
+	if (b->kaslr || !memory_at(b->mem, to, hdr->init_size))
+		return;
+	b->unpacked.gpa = to;
+	b->unpacked.len = hdr->init_size;
+	b->unpacked.va = KERNEL_MAP + hdr->pref_address;
+}
+
 int boot_bzimage(struct boot *b)
 {
 	struct boot_params bp = {0};
@@ -189,6 +205,7 @@ int boot_bzimage(struct boot *b)
 		return err;
 	memcpy(memory_at(b->mem, gpa, size), code, size);
 	hdr->code32_start = gpa;
+	note_unpacked(b, hdr, gpa);
 	err = boot_load_initrd(b, hdr->initrd_addr_max ? hdr->initrd_addr_max : INITRD_MAX);
 	if (!err)
 		err = put_boot_params(b, &bp, b->kaslr ? NULL : "nokaslr", hdr->cmdline_size, &params);

@@ -125,5 +125,6 @@ enum arch_exit x86_msr_exit(struct vcpu *vcpu, bool write)
 	a.refused = ret < 0;
 	vcpu_accessed(vcpu, &a);
 	vm_kaslr_look(vcpu); /* it may have come for this */
+	vm_unpacked_look(vcpu);
 	return ARCH_EXIT_HANDLED;
 }

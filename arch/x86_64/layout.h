@@ -49,6 +49,7 @@
 #define LAYOUT_PCI_HOLE	    ((uint64_t)0xc0000000)
 #define LAYOUT_RAM_ABOVE_4G ((uint64_t)1 << 32)
 
+#define LAYOUT_EXIT   0xfe9f0000ULL /* exit device, for those who cannot get at its port */
 #define LAYOUT_IOAPIC 0xfec00000ULL
 #define LAYOUT_LAPIC  0xfee00000ULL
 /* KVM_SET_IDENTITY_MAP_ADDR (one page) and KVM_SET_TSS_ADDR (three pages) */

@@ -9,6 +9,7 @@
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/mmu.h"
 #include "arch/x86_64/reg_table.h"
+#include "arch/x86_64/unwind_x86.h"
 #include "vmm/kvm.h"
 
 #define RFLAGS_FIXED	   (1ull << 1) /* always one */
@@ -23,6 +24,7 @@ struct reg_place {
 	uint32_t place;
 };
 
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a term of a sum
 #define COUNT(...)					      +1
 #define PLACE(name, type, group, size, feature, where, place) {where, place},
 #define DESC(deferred, wdeferred, name, type, group, size, feature)                                                    \
@@ -63,6 +65,7 @@ const struct arch_desc arch_desc = {
 	.brk = int3,
 	.brk_len = sizeof(int3),
 	.max_reg_size = 32,
+	.unwind = &x86_unwind,
 	.no_read_watch = true,
 };
 

@@ -88,7 +88,7 @@ void arch_vm_started(struct vm *vm)
 	if (kvm_check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) && ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
 		kvm_failed("KVM_REINJECT_CONTROL");
 	/* The first breakpoint will ask, and steps are cheaper for knowing. */
-	if (vm->opts->gdb)
+	if (vm->opts->gdb || vm->verdict)
 		host_facts(vm->kvm_fd);
 }
 

@@ -437,6 +437,39 @@ static void scene_sum(unsigned long n, unsigned long m)
 	say_total("sum", sum);
 }
 
+/* ---- what a run that has to prove something may show ---- */
+
+/* hang: busy for ever, interrupts off; hang,1: nothing is said, either */
+noinline static void hang_loop(void)
+{
+	for (;;)
+		turns++;
+}
+
+static void scene_hang(unsigned long silent, unsigned long m)
+{
+	(void)m;
+	isa_interrupts_off();
+	if (!silent)
+		say("hanging\n");
+	hang_loop();
+}
+
+/* says,N: line N of these, as a kernel says it; says,N,1: and then nothing for ever */
+static void scene_says(unsigned long n, unsigned long m)
+{
+	static const char *const lines[] = {
+		"Oops: 0002 [#1] SMP\nCall Trace:\n---[ end trace 0000000000000000 ]---\n",
+		"watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:1]\n",
+		"Kernel panic - not syncing: no working init found\n---[ end Kernel panic - not syncing ]---\n",
+		"rcu: INFO: rcu_sched self-detected stall on CPU\n", "login: ", /* does not end */
+	};
+
+	say(lines[n % (sizeof(lines) / sizeof(lines[0]))]);
+	while (m)
+		turns++;
+}
+
 static void scene_off(unsigned long n, unsigned long m)
 {
 	(void)n;
@@ -449,9 +482,11 @@ static const struct scene scenes[] = {
 	{"crowd", scene_crowd},
 	{"echo", scene_echo},
 	{"flood", scene_flood},
+	{"hang", scene_hang},
 	{"idle", scene_idle},
 	{"idles", scene_idles},
 	{"off", scene_off},
+	{"says", scene_says},
 	{"smp", scene_smp},
 	{"spin", scene_spin},
 	{"sum", scene_sum},

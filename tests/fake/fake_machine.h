@@ -101,8 +101,10 @@ struct fake_machine {
 	atomic_bool lifted;
 	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
+	atomic_uint kicks; /* by the debugger */
 	atomic_int resumed;
 	atomic_int killed;
+	unsigned flushes;	/* by the stub side */
 	struct fake_life *life; /* fake_life.h; NULL: the machine has one life */
 	struct fake_cpu cpu[FAKE_CPUS_MAX];
 };

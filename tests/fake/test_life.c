@@ -1,32 +1,19 @@
 /* vm_debug beyond one machine: restarts, ends that are not the process's, and what races with them. Run under TSan. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/fake/fake_client.h"
 #include "tests/fake/fake_life.h"
 #include "tests/unit/tap.h"
 
-#define SHARED_BP (FAKE_SHARED + 3)
-#define PATIENCE  20000
-
-static bool next_event(struct fake_machine *m, struct vm_debug_event *ev)
-{
-	struct pollfd p = {.fd = vm_debug_fd(m->debug), .events = POLLIN};
-
-	while (!vm_debug_next(m->debug, ev)) {
-		if (poll(&p, 1, PATIENCE) != 1)
-			return false;
-		vm_debug_drain(m->debug);
-	}
-	return true;
-}
+#define PATIENCE 20000
 
 static bool stopped(struct fake_machine *m, enum vm_stop_kind kind)
 {
 	struct vm_debug_event ev;
 
-	if (!next_event(m, &ev)) {
+	if (!client_next(m, &ev, PATIENCE)) {
 		tap_diag("no event");
 		return false;
 	}
@@ -39,29 +26,16 @@ static bool stopped(struct fake_machine *m, enum vm_stop_kind kind)
 static bool ended(struct fake_machine *m, int status, bool over)
 {
 	struct vm_debug_event ev;
+	unsigned flushes = m->flushes;
 
-	if (!next_event(m, &ev))
+	if (!client_next(m, &ev, PATIENCE))
 		return false;
+	if (m->flushes != flushes + 1)
+		tap_ok(false, "the guest's words are brought out before an end is told");
 	if (ev.kind == VM_EVENT_EXITED && ev.status == status && ev.over == over)
 		return true;
 	tap_diag("event %d, status %d, over %d; wanted an end with %d", ev.kind, ev.status, ev.over, status);
 	return false;
-}
-
-static int resume(struct fake_machine *m, enum vm_action_kind kind)
-{
-	struct vm_action a[FAKE_CPUS_MAX] = {0};
-
-	for (int i = 0; i < m->ncpus; i++)
-		a[i].kind = kind;
-	return vm_debug_resume(m->debug, a, (size_t)m->ncpus);
-}
-
-static int insert(struct fake_machine *m, enum vm_break_type type, uint64_t addr)
-{
-	struct vm_break b = {.type = type, .addr = addr, .len = 1};
-
-	return vm_debug_break_insert(m->debug, 0, &b, NULL);
 }
 
 /* A machine with several lives and a client that outlives them. */
@@ -103,16 +77,17 @@ static void test_restart(void)
 	const char *how = "";
 	struct vm_break b;
 
-	insert(m, VM_BREAK_SW, SHARED_BP);
-	insert(m, VM_BREAK_HW, SHARED_BP + 1);
-	tap_ok(resume(m, VM_CONT) == 0 && stopped(m, VM_STOP_SWBREAK), "a hit in the first life");
+	client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
+	client_insert(m, 0, VM_BREAK_HW, CLIENT_SHARED_BP + 1);
+	tap_ok(client_resume_all(m, VM_CONT) == 0 && stopped(m, VM_STOP_SWBREAK), "a hit in the first life");
 	tap_ok(vm_debug_restart(m->debug) == 0, "restart while stopped");
 	tap_ok(stopped(m, VM_STOP_PAUSED) && at_start(m), "the next event is the new machine's first stop");
-	tap_ok(vm_debug_break_get(m->debug, 1, &b, &how) == 0 && b.addr == SHARED_BP + 1, "breakpoints are kept");
-	tap_ok(resume(m, VM_CONT) == 0 && stopped(m, VM_STOP_SWBREAK), "and hit");
-	vm_debug_break_remove(m->debug, VM_BREAK_SW, SHARED_BP, 1);
-	vm_debug_break_remove(m->debug, VM_BREAK_HW, SHARED_BP + 1, 1);
-	resume(m, VM_CONT);
+	tap_ok(vm_debug_break_get(m->debug, 1, &b, &how) == 0 && b.addr == CLIENT_SHARED_BP + 1,
+		"breakpoints are kept");
+	tap_ok(client_resume_all(m, VM_CONT) == 0 && stopped(m, VM_STOP_SWBREAK), "and hit");
+	client_remove(m, VM_BREAK_SW, CLIENT_SHARED_BP);
+	client_remove(m, VM_BREAK_HW, CLIENT_SHARED_BP + 1);
+	client_resume_all(m, VM_CONT);
 	usleep(2000);
 	tap_ok(vm_debug_restart(m->debug) == 0 && stopped(m, VM_STOP_PAUSED) && at_start(m), "restart while it runs");
 	tap_is_u64(fake_lives(m), 3, "lives");
@@ -123,10 +98,11 @@ static void test_first_instruction(void)
 {
 	struct fake_machine *m = living(2, false);
 
-	insert(m, VM_BREAK_SW, FAKE_CODE(0));
+	client_insert(m, 0, VM_BREAK_SW, FAKE_CODE(0));
 	vm_debug_restart(m->debug);
 	stopped(m, VM_STOP_PAUSED);
-	tap_ok(resume(m, VM_CONT) == 0 && stopped(m, VM_STOP_SWBREAK), "a breakpoint at the first instruction is hit");
+	tap_ok(client_resume_all(m, VM_CONT) == 0 && stopped(m, VM_STOP_SWBREAK),
+		"a breakpoint at the first instruction is hit");
 	tap_ok(m->cpu[0].count == 0, "before anything ran");
 	quit(m);
 }
@@ -138,7 +114,7 @@ static void test_lost_mapping(void)
 	const char *how = "";
 	struct vm_break b;
 
-	insert(m, VM_BREAK_SW, FAKE_HIGH + SHARED_BP);
+	client_insert(m, 0, VM_BREAK_SW, FAKE_HIGH + CLIENT_SHARED_BP);
 	m->unmapped = true;
 	vm_debug_restart(m->debug);
 	stopped(m, VM_STOP_PAUSED);
@@ -146,14 +122,14 @@ static void test_lost_mapping(void)
 	tap_is_str(how, "hardware", "what is not mapped any more gets a slot");
 	m->hw_slots = 0;
 	m->unmapped = false;
-	vm_debug_break_remove(m->debug, VM_BREAK_SW, FAKE_HIGH + SHARED_BP, 1);
-	insert(m, VM_BREAK_SW, FAKE_HIGH + SHARED_BP);
+	client_remove(m, VM_BREAK_SW, FAKE_HIGH + CLIENT_SHARED_BP);
+	client_insert(m, 0, VM_BREAK_SW, FAKE_HIGH + CLIENT_SHARED_BP);
 	m->unmapped = true;
 	vm_debug_restart(m->debug);
 	stopped(m, VM_STOP_PAUSED);
 	vm_debug_break_get(m->debug, 0, &b, &how);
 	tap_is_str(how, "pending", "or waits, if none is free");
-	resume(m, VM_CONT);
+	client_resume_all(m, VM_CONT);
 	usleep(2000);
 	vm_debug_pause(m->debug);
 	tap_ok(stopped(m, VM_STOP_PAUSED), "and is not hit meanwhile");
@@ -169,17 +145,17 @@ static void test_old_slots(void)
 	int bad = 0;
 
 	for (unsigned i = 0; i < 4; i++)
-		bad += insert(m, VM_BREAK_HW, 0x2000 + i) != 0;
+		bad += client_insert(m, 0, VM_BREAK_HW, 0x2000 + i) != 0;
 	vm_debug_restart(m->debug);
 	stopped(m, VM_STOP_PAUSED);
-	tap_ok(!bad && insert(m, VM_BREAK_HW, 0x2004) == -ENOSPC, "a restart frees no slot");
+	tap_ok(!bad && client_insert(m, 0, VM_BREAK_HW, 0x2004) == -ENOSPC, "a restart frees no slot");
 	vm_debug_kill(m->debug);
 	ended(m, 14, false);
 	vm_debug_restart(m->debug);
 	stopped(m, VM_STOP_PAUSED);
 	tap_ok(vm_debug_break_get(m->debug, 3, &b, &how) == 0, "after an end that was told they are all there");
-	tap_ok(insert(m, VM_BREAK_HW, 0x2001) == 0, "one is asked for again");
-	tap_ok(insert(m, VM_BREAK_HW, 0x2004) == 0, "and another one: it gets a slot");
+	tap_ok(client_insert(m, 0, VM_BREAK_HW, 0x2001) == 0, "one is asked for again");
+	tap_ok(client_insert(m, 0, VM_BREAK_HW, 0x2004) == 0, "and another one: it gets a slot");
 	tap_ok(vm_debug_break_get(m->debug, 0, &b, &how) == 0 && b.addr == 0x2001, "the one asked for is kept");
 	tap_ok(vm_debug_break_get(m->debug, 2, &b, &how) == -ENOENT, "the old ones have made room");
 	quit(m);
@@ -191,15 +167,15 @@ static void test_end_and_restart(void)
 	uint8_t byte;
 	uint64_t v;
 
-	resume(m, VM_CONT);
+	client_resume_all(m, VM_CONT);
 	fake_exit(m, 42);
 	tap_ok(ended(m, 42, false), "the machine ends, the process does not");
 	tap_ok(vm_debug_reg_read(m->debug, 0, FAKE_PC, &v, 8) == -EBUSY, "no register can be read");
 	tap_ok(vm_debug_reg_write(m->debug, 0, FAKE_PC, &v, 8) == -EBUSY, "or written");
 	tap_ok(vm_debug_mem_read(m->debug, 0, 0x1000, &byte, 1) == -EBUSY, "nor memory");
 	tap_ok(vm_debug_phys_read(m->debug, 0x1000, &byte, 1) == -EBUSY, "nor physical memory");
-	tap_ok(insert(m, VM_BREAK_SW, SHARED_BP) == -EBUSY, "no breakpoint set");
-	tap_ok(resume(m, VM_CONT) == -ESHUTDOWN, "nothing resumed");
+	tap_ok(client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP) == -EBUSY, "no breakpoint set");
+	tap_ok(client_resume_all(m, VM_CONT) == -ESHUTDOWN, "nothing resumed");
 	vm_debug_pause(m->debug);
 	tap_ok(vm_debug_restart(m->debug) == 0 && stopped(m, VM_STOP_PAUSED) && at_start(m), "and it lives again");
 	vm_debug_kill(m->debug);
@@ -227,9 +203,9 @@ static void test_client_leaves(void)
 		struct fake_machine *m = living(2, true);
 		bool ran = false;
 
-		insert(m, VM_BREAK_SW, SHARED_BP);
+		client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 		if (round % 3 == 1)
-			resume(m, VM_CONT);
+			client_resume_all(m, VM_CONT);
 		vm_debug_restart(m->debug);
 		usleep(round * 13 % 400);
 		vm_debug_detach(m->debug);
@@ -284,16 +260,16 @@ static void test_races(int what, unsigned rounds)
 		struct vm_debug_event ev;
 		pthread_t t;
 
-		insert(m, VM_BREAK_SW, SHARED_BP);
+		client_insert(m, 0, VM_BREAK_SW, CLIENT_SHARED_BP);
 		if (round % 2)
-			resume(m, VM_CONT);
+			client_resume_all(m, VM_CONT);
 		pthread_create(&t, NULL, race, &r);
 		usleep(round * 5 % 300);
 		vm_debug_restart(m->debug);
-		bad += !next_event(m, &ev);
+		bad += !client_next(m, &ev, PATIENCE);
 		if (ev.kind == VM_EVENT_STOPPED) {
-			resume(m, VM_CONT);
-			bad += !next_event(m, &ev); /* the breakpoint, or the end */
+			client_resume_all(m, VM_CONT);
+			bad += !client_next(m, &ev, PATIENCE); /* the breakpoint, or the end */
 		}
 		pthread_join(t, NULL);
 		status = quit(m);

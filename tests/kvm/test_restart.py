@@ -107,6 +107,17 @@ def _():
 	tap.equal(m.wait(), 14, 'status')
 
 
+@tap.test("the guest's last words are out before its end is told", timeout=60)
+def _():
+	m = host().start('lab', 'lab=calls,3')
+	with extended(m.remote) as c:
+		for i in range(50):
+			runs(c)
+			tap.equal(c.resume().text, 'W00', 'the end')
+			tap.equal(m.serial().count('sum 174\n'), i + 1, 'ends in the serial output')
+	tap.equal(m.wait(), 0, 'status')
+
+
 @tap.test('the image is read again: changed, gone, back', timeout=60)
 def _():
 	with tempfile.TemporaryDirectory() as d:

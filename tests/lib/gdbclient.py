@@ -14,10 +14,10 @@ import os
 import re
 import select
 import signal
-import subprocess
 import time
 
 import vm
+from debugger import Debugger
 
 Stop = collections.namedtuple('Stop', 'reason signal func pc thread bkpt line status record')
 
@@ -77,7 +77,7 @@ def settle(pid):
 			asleep = asleep + 1 if f.read().rsplit(')', 1)[1].split()[0] == 'S' else 0
 
 
-class Gdb:
+class Gdb(Debugger):
 	def __init__(self, symbols=None, setup=(), patience=1, program=None):
 		"""program: a gdb that knows the guest's ISA, if the host's own does not."""
 		self.timeout = vm.PATIENCE * patience
@@ -85,10 +85,7 @@ class Gdb:
 		self.token = 0
 		self.stops = []
 		self.log = []
-		self.process = subprocess.Popen(
-			[program or 'gdb', '-q', '-nx', '--interpreter=mi3'] + ([symbols] if symbols else []),
-			stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-			preexec_fn=vm.die_with_parent, start_new_session=True)
+		super().__init__([program or 'gdb', '-q', '-nx', '--interpreter=mi3'] + ([symbols] if symbols else []))
 		for line in ('set pagination off', 'set confirm off', 'set width 0', 'set height 0',
 			     'set print thread-events off', 'set remotetimeout %d' % min(15, self.timeout), *setup):
 			self.cmd(line)
@@ -224,21 +221,3 @@ class Gdb:
 
 	def threads(self):
 		return self.mi('-thread-info')[1]['threads']
-
-	def kill(self):
-		"""Without a word to the stub."""
-		self.process.kill()
-		self.process.wait()
-
-	def close(self):
-		if self.process.poll() is None:
-			self.process.kill()
-		self.process.wait()
-		self.process.stdin.close()
-		self.process.stdout.close()
-
-	def __enter__(self):
-		return self
-
-	def __exit__(self, *_):
-		self.close()

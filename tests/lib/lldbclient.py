@@ -12,10 +12,10 @@
 import os
 import re
 import select
-import subprocess
 import time
 
 import vm
+from debugger import Debugger
 
 MARK = 'lldb version'                   # of the command `version`, which ends the text of the one before
 STOPPED = re.compile(r'^(\* thread #\d+.*, stop reason = .*|Process 1 exited with .*)$', re.M)
@@ -25,14 +25,11 @@ class LldbError(Exception):
 	"""lldb said something else, or nothing."""
 
 
-class Lldb:
+class Lldb(Debugger):
 	def __init__(self, symbols, patience=1):
 		self.timeout = vm.PATIENCE * patience
 		self.text = self.log = ''
-		self.process = subprocess.Popen(
-			['lldb', '--no-lldbinit', '--no-use-colors', '--script-language', 'none', symbols],
-			stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-			preexec_fn=vm.die_with_parent, start_new_session=True)
+		super().__init__(['lldb', '--no-lldbinit', '--no-use-colors', '--script-language', 'none', symbols])
 		for line in ('settings set auto-confirm true', 'settings set stop-disassembly-display never',
 			     'settings set plugin.process.gdb-remote.packet-timeout %d' % min(15, self.timeout)):
 			self.cmd(line)
@@ -96,16 +93,3 @@ class Lldb:
 		if not m:
 			raise LldbError('no register %s: %s' % (name, self.log[-500:]))
 		return int(m.group(1), 16)
-
-	def close(self):
-		if self.process.poll() is None:
-			self.process.kill()
-		self.process.wait()
-		self.process.stdin.close()
-		self.process.stdout.close()
-
-	def __enter__(self):
-		return self
-
-	def __exit__(self, *_):
-		self.close()

@@ -45,7 +45,7 @@ def run_again(host):
 		tap.equal(stop.pc, g.address('_start'), 'pc after starti')
 		tap.equal(g.run('continue').reason, 'exited-normally', "the guest's end")
 		tap.check(m.alive(), 'minivmm stays')
-		tap.contains(m.serial(), 'sum 174\n', 'serial output')
+		m.wait_serial('sum 174\n')
 		g.cmd('break outer')
 		hit(g, 'outer', 'run')
 		g.cmd('kill')

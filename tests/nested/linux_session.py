@@ -45,6 +45,7 @@ class Linux:
 	steps = 400             # through system calls under a running timer
 	nexts = 40
 	pieces = 6              # of 33 KB that come over the serial line
+	outputs = None          # {port: path outside} of files that leave the outer machine
 
 	def __init__(self, arch):
 		self.isa = ISAS[arch]
@@ -60,7 +61,7 @@ class Linux:
 			with open(blob, 'wb') as f:
 				f.write(BLOB)
 			n = nests.Nest(self.isa, guest_modules=self.modules, vmlinux=self._vmlinux(temp),
-				       guest_files=[('/bin/inside', program), ('/blob', blob)])
+				       guest_files=[('/bin/inside', program), ('/blob', blob)], outputs=self.outputs)
 		tap.cleanup(n.close)
 		tap.diag('the outer machine was up after %.1f s' % n.outer.boot_seconds)
 		return n

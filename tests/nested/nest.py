@@ -166,10 +166,10 @@ class Guest:
 
 class Nest:
 	"""The outer machine with minivmm, Debian's kernel (/vmlinux, /vmlinuz) and its initrd (/inner) inside.
-	files: more [(path inside, path outside)]. vmlinux: another file for /vmlinux."""
+	files: more [(path inside, path outside)]. vmlinux: another file for /vmlinux. outputs: see Outer."""
 
 	def __init__(self, isa, files=(), lines=('con0', 'gdb0'), memory='2G',
-		     guest_files=(), guest_modules=(), cpus=2, vmlinux=None):
+		     guest_files=(), guest_modules=(), cpus=2, vmlinux=None, outputs=None):
 		self.isa = isa
 		self.kernel = isa.kernel
 		self.guests = []
@@ -183,7 +183,8 @@ class Nest:
 				[('/bin/minivmm', isa.minivmm), ('/vmlinux', vmlinux or self.kernel.vmlinux),
 				 ('/vmlinuz', self.kernel.image), ('/inner', inner), *files],
 				busybox=isa.busybox)
-			self.outer = Outer(self.kernel, image, isa.name, lines=lines, memory=memory, cpus=cpus)
+			self.outer = Outer(self.kernel, image, isa.name, lines=lines, outputs=outputs, memory=memory,
+					   cpus=cpus)
 
 	def guest(self, arguments, port='con0'):
 		for guest in self.guests:       # a port can be open only once

@@ -68,6 +68,16 @@ static inline void guest_drained(void *ctx)
 	pthread_mutex_unlock(&g->lock);
 }
 
+static inline int guest_drained_count(struct guest *g)
+{
+	int n;
+
+	pthread_mutex_lock(&g->lock);
+	n = g->drained;
+	pthread_mutex_unlock(&g->lock);
+	return n;
+}
+
 static inline void guest_quit(void *ctx)
 {
 	atomic_fetch_add(&((struct guest *)ctx)->quits, 1);

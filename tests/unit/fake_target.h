@@ -233,12 +233,18 @@ static int fake_translate(void *t, int cpu, uint64_t va, struct mapping *out)
 	return 0;
 }
 
-static int fake_ram(void *t, size_t i, uint64_t *gpa, uint64_t *len)
+static bool fake_region(void *t, size_t i, struct region *out)
 {
+	static const struct region regions[] = {
+		{REGION_RAM, false, FAKE_PHYS_OFF, FAKE_MEM_SIZE, "ram"},
+		{REGION_DEVICE, false, 0x90000, 0x1000, "device"},
+		{REGION_RAM, false, 0x100000, 0x2000, "ram"},
+	};
+
 	(void)t;
-	*gpa = FAKE_PHYS_OFF;
-	*len = FAKE_MEM_SIZE;
-	return i ? -ENOENT : 0;
+	if (i < sizeof(regions) / sizeof(regions[0]))
+		*out = regions[i];
+	return i < sizeof(regions) / sizeof(regions[0]);
 }
 
 static bool fake_breakpoint(void *t, size_t i, char *buf, size_t len)
@@ -309,9 +315,10 @@ static const struct gdb_base_ops fake_base_ops = {
 };
 static const struct gdb_break_ops fake_break_ops = {.insert = fake_break_insert, .remove = fake_break_remove};
 static const struct gdb_phys_ops fake_phys_ops = {
-	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate, .ram = fake_ram};
+	.read = fake_phys_read, .write = fake_phys_write, .translate = fake_translate};
 static const struct gdb_slide_ops fake_slide_ops = {.get = fake_slide_get, .stop = fake_slide_stop};
-static const struct gdb_info_ops fake_info_ops = {.breakpoint = fake_breakpoint, .fault = fake_fault};
+static const struct gdb_info_ops fake_info_ops = {
+	.breakpoint = fake_breakpoint, .fault = fake_fault, .region = fake_region};
 
 static const struct gdb_life_ops fake_life_ops = {
 	.restart = fake_restart, .keep = fake_keep, .attach = fake_attach, .program = fake_program};

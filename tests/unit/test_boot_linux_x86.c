@@ -53,6 +53,9 @@ static void test_bzimage(void)
 		return;
 	check_long64("bzImage");
 	tap_is_u64(boot.entry.rip, 0x1000200, "bzImage: 64-bit entry at the preferred address");
+	tap_ok(boot.unpacked.gpa == 0x1000000 && boot.unpacked.len == 0x1400000 &&
+			boot.unpacked.va == 0xffffffff81000000,
+		"bzImage: and there it unpacks its kernel");
 	tap_is_u64(*(const uint8_t *)at(0x1000fff, 1), 0xc0, "bzImage: code in place");
 	tap_is_u64(*(const uint8_t *)at(0x1001000, 1), 0, "bzImage: what follows in the file is not loaded");
 	bp = at(boot.entry.rsi, sizeof(*bp));
@@ -67,6 +70,7 @@ static void test_bzimage(void)
 	loaded(&im, sizeof(im), &wish, "bzImage with --kaslr");
 	bp = at(boot.entry.rsi, sizeof(*bp));
 	tap_is_str(at(bp->hdr.cmd_line_ptr, 64), "console=ttyS0 root=/dev/ram", "--kaslr: no nokaslr");
+	tap_is_u64(boot.unpacked.len, 0, "--kaslr: no telling where it unpacks itself");
 
 	bz_hdr(&im)->initrd_addr_max = 0x37fffff; /* right above the kernel */
 	loaded(&im, sizeof(im), &wish, "bzImage with a limit for its initrd");
@@ -82,6 +86,18 @@ static void test_bzimage(void)
 	memory_make(32 * MIB);
 	loaded(&im, sizeof(im), NULL, "bzImage with less RAM than it prefers");
 	tap_is_u64(boot.entry.rip, 0x200200, "is moved to where its alignment lets it");
+	tap_is_u64(boot.unpacked.len, 0, "where it cannot unpack itself");
+	bz_hdr(&im)->init_size = 0xc00000;
+	bz_hdr(&im)->pref_address = 0x1600000;
+	loaded(&im, sizeof(im), NULL, "bzImage whose preferred address is near the end of RAM");
+	tap_ok(!boot.unpacked.len, "unpacks itself nowhere that is known");
+	bz_hdr(&im)->init_size = 0x1400000;
+	bz_hdr(&im)->pref_address = 0x80000;
+	loaded(&im, sizeof(im), NULL, "bzImage that has to go above where it prefers to be");
+	tap_ok(boot.entry.rip == boot.unpacked.gpa + 0x200 && boot.unpacked.gpa > 0x80000 &&
+			boot.unpacked.va == 0xffffffff80080000,
+		"unpacks itself there, at the same virtual address");
+	bz_hdr(&im)->pref_address = 0x1000000;
 	bz_hdr(&im)->relocatable_kernel = 0;
 	refused(&im, sizeof(im), NULL, "needs 20480 KiB of RAM at 0x1000000", "one that cannot be moved");
 	memory_make(64 * MIB);

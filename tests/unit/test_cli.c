@@ -201,12 +201,205 @@ static void test_bad_together(void)
 	refused("--gdb stdio --serial stdio", "cannot share");
 }
 
+/* ---- boot and break ---- */
+
+static void test_durations(void)
+{
+	static const struct {
+		const char *text;
+		int err;
+		uint64_t us;
+	} cases[] = {
+		{"1", 0, 1000000},
+		{"90s", 0, 90000000},
+		{"500ms", 0, 500000},
+		{"2m", 0, 120000000},
+		{"1h", 0, 3600000000},
+		{"0", 0, 0},
+		{"", -EINVAL, 0},
+		{"s", -EINVAL, 0},
+		{"ms", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{" 1", -EINVAL, 0},
+		{"1 s", -EINVAL, 0},
+		{"1d", -EINVAL, 0},
+		{"1ss", -EINVAL, 0},
+		{"99999999999999999999", -ERANGE, 0},
+		{"18446744073709551615h", -ERANGE, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t us = 0;
+		int ret = cli_parse_duration(cases[i].text, &us);
+
+		if (!tap_ok(ret == cases[i].err && (ret || us == cases[i].us), "time \"%s\"", cases[i].text))
+			tap_diag("returned %d, %" PRIu64, ret, us);
+	}
+}
+
+static void is_break(const char *text, const char *where, enum break_action action, const char *regs)
+{
+	const struct goal_option *g = &opts.goal[0];
+	char line[128];
+
+	snprintf(line, sizeof(line), "--break %s", text);
+	if (!taken(line))
+		return;
+	tap_ok(opts.verdict && opts.ngoals == 1 && g->kind == GOAL_BREAK && g->action == action, "%s: action", line);
+	tap_ok(g->where_len == strlen(where) && !strncmp(g->text, where, g->where_len), "%s: place", line);
+	tap_is_str(g->regs, regs, "%s: registers", line);
+}
+
+static void test_goals(void)
+{
+	taken("");
+	tap_ok(!opts.verdict && !opts.ngoals && opts.parallel == 1, "no verdict by default");
+	is_break("start_kernel", "start_kernel", ACTION_PASS, NULL);
+	is_break("panic=fail", "panic", ACTION_FAIL, NULL);
+	is_break("a.b+0x10=count", "a.b+0x10", ACTION_COUNT, NULL);
+	is_break("*0xffffffff81000000=pass", "*0xffffffff81000000", ACTION_PASS, NULL);
+	is_break("f=log", "f", ACTION_LOG, NULL);
+	is_break("f=log:rdi,rsi", "f", ACTION_LOG, "rdi,rsi");
+	if (taken("--expect a --break b --reject c --expect d=e")) {
+		tap_is_u64(opts.ngoals, 4, "goals keep their order");
+		tap_ok(opts.goal[0].kind == GOAL_EXPECT && opts.goal[1].kind == GOAL_BREAK &&
+				opts.goal[2].kind == GOAL_REJECT && opts.goal[3].kind == GOAL_EXPECT,
+			"and their kinds");
+		tap_is_str(opts.goal[3].text, "d=e", "a regular expression is taken as it is");
+	}
+	for (const char *const *o = (const char *const[]){"--break a", "--expect a", "--reject a", "--timeout 1",
+		     "--deadline-between-hits 1", "--ignore oops", "--report a.xml", "--dump a",
+		     "--stop-on-fail --gdb s", "--job a", NULL};
+		*o; o++)
+		if (taken(*o))
+			tap_ok(opts.verdict, "%s asks for a verdict", *o);
+}
+
+static void test_rules(void)
+{
+	if (taken("--expect a --until any"))
+		tap_ok(opts.until == UNTIL_ANY, "--until any");
+	if (taken("--break a --until all --timeout 90 --deadline-between-hits 500ms"))
+		tap_ok(opts.until == UNTIL_ALL && opts.timeout_us == 90000000 && opts.deadline_us == 500000,
+			"--until all, --timeout, --deadline-between-hits");
+	if (taken("--break a --expect b --ordered --until end"))
+		tap_ok(opts.until == UNTIL_END && opts.ordered, "--until end, --ordered");
+	if (taken("--ignore oops,lockup"))
+		tap_ok(opts.ignore == (IGNORE_OOPS | IGNORE_LOCKUP), "--ignore with two");
+	if (taken("--ignore panic --ignore oops"))
+		tap_ok(opts.ignore == (IGNORE_PANIC | IGNORE_OOPS), "--ignore twice");
+	if (taken("--job f -j 0"))
+		tap_is_u64((uint64_t)opts.parallel, 0, "-j 0");
+	if (taken("--job f --jobs 4 --report tap:x --verbose"))
+		tap_is_u64((uint64_t)opts.parallel, 4, "--jobs 4");
+}
+
+static void test_bad_goals(void)
+{
+	char line[64];
+
+	refused("--break ''", "no symbol");
+	refused("--break =fail", "no symbol");
+	refused("--break *12q", "no address");
+	refused("--break *0x10000000000000000", "more than 64 bits");
+	refused("--break 0xffff", "written with a star");
+	refused("--break 9lives", "no symbol begins with a digit");
+	refused("--break a-b", "no place");
+	refused("--break a+q", "bad offset");
+	refused("--break a+99999999999999999999", "more than 64 bits");
+	for (const char *const *bad = (const char *const[]){"a=", "a=stop", "a=passs", "a=log:", "a=pass:rdi",
+		     "a=count:rdi", "a=LOG", "a==pass=x", NULL};
+		*bad; bad++) {
+		snprintf(line, sizeof(line), "--break %s", *bad);
+		refused(line, *bad);
+	}
+	refused("--break a=stop", "one of pass, fail, count, log, log:REGISTER");
+	refused("--expect ''", "is empty, and would match anything");
+	refused("--reject ''", "--reject: the regular expression is empty");
+	refused("--expect (", "--expect '(': not a POSIX extended regular expression");
+	refused("--reject [a", "--reject '[a': not a POSIX extended regular expression");
+}
+
+/* One more than there may be. */
+static void test_too_many(void)
+{
+	static char name[] = "minivmm", with_break[] = "--break", with_reject[] = "--reject", what[] = "a";
+	char *argv[2 * (GOALS_MAX + 2)] = {name};
+	int argc = 1;
+
+	for (int i = 0; i <= GOALS_MAX; i++) {
+		argv[argc++] = i % 2 ? with_break : with_reject;
+		argv[argc++] = what;
+	}
+	for (int n = argc; n > argc - 4; n -= 2) {
+		enum cli_result ret;
+
+		capture_start(&err, STDERR_FILENO);
+		ret = cli_parse(&opts, n, argv);
+		capture_end(&err);
+		if (n == argc)
+			tap_ok(ret == CLI_BAD && is_one_line(err.text) && strstr(err.text, "there may be 64 of"),
+				"one goal too many");
+		else
+			tap_ok(ret == CLI_RUN && opts.ngoals == GOALS_MAX, "as many goals as there may be");
+	}
+}
+
+static void test_bad_rules(void)
+{
+	refused("--expect a --until soon", "--until soon: not one of any, all, end");
+	refused("--until all", "--until is of no use without --expect or --break WHERE=pass");
+	refused("--until end --break a=count --reject b", "--until is of no use");
+	refused("--ordered --break a=fail", "--ordered is of no use");
+	refused("--ordered --until any --break a", "--ordered wants every goal, --until any only one");
+	refused("--ignore ''", "a list of panic, oops, lockup is needed");
+	refused("--ignore oops,", "--ignore oops,: a list of");
+	refused("--ignore oops;panic", "a list of");
+	refused("--ignore Oops", "a list of");
+	refused("--timeout 0", "--timeout 0: that is no time at all");
+	refused("--timeout 1x", "--timeout 1x: not a time");
+	refused("--timeout 99999999999999999999", "out of range");
+	refused("--deadline-between-hits -1", "--deadline-between-hits -1: not a time");
+	refused("-j 4", "-j is of no use without --job");
+	refused("--job f -j many", "-j many: a number from 1 to 256");
+	refused("--job f -j 257", "-j 257");
+	refused("--break a --stop-on-fail --gdb stdio", "cannot be at --gdb stdio");
+	refused("--break a --stop-on-fail", "--gdb");
+}
+
+static void test_bad_jobs(void)
+{
+	static const char *const others[][2] = {
+		{"--kernel k", "--kernel"},
+		{"--kernel k --initrd i", "--kernel"},
+		{"--gdb s", "--gdb"},
+		{"--break a", "--break, --expect or --reject"},
+		{"--reject a", "--break, --expect or --reject"},
+		{"--dump d", "--dump"},
+		{"--timeout 1", "--timeout"},
+		{"--deadline-between-hits 1", "--deadline-between-hits"},
+		{"--until all", "--until"},
+		{"--ordered", "--ordered"},
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		char line[128], words[128];
+
+		snprintf(line, sizeof(line), "--job f %s", others[i][0]);
+		snprintf(words, sizeof(words), "%s and --job do not go together: write it into the job file",
+			others[i][1]);
+		refused(line, words);
+	}
+}
+
 static void test_texts(void)
 {
 	tap_ok(parse("--help") == CLI_DONE && !*err.text && strstr(out.text, "--kernel"), "--help prints the help");
 	for (const char *const *o = (const char *const[]){"--initrd", "--cmdline", "--mem", "--cpus", "--boot",
 		     "--kaslr", "--symbols", "--cpu-features", "--serial", "--gdb ", "--gdb-attach", "--probe-host",
-		     "--verbose", "--version", NULL};
+		     "--verbose", "--version", "--break", "--expect", "--reject", "--until", "--ordered", "--timeout",
+		     "--deadline-between-hits", "--ignore", "--report", "--dump", "--stop-on-fail", "--job", "-j,",
+		     NULL};
 		*o; o++)
 		tap_ok(strstr(out.text, *o) != NULL, "--help knows %s", *o);
 	tap_ok(strstr(out.text, "   16  ended by its user") != NULL, "--help ends with the exit statuses");
@@ -224,6 +417,13 @@ int main(void)
 	test_bad_values();
 	test_bad_options();
 	test_bad_together();
+	test_durations();
+	test_goals();
+	test_rules();
+	test_bad_goals();
+	test_too_many();
+	test_bad_rules();
+	test_bad_jobs();
 	test_texts();
 	return tap_done();
 }

@@ -4,11 +4,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tests/unit/capture.h"
+#include "tests/unit/elf_image.h"
 #include "tests/unit/tap.h"
 #include "vmm/memory.h"
 
@@ -34,16 +34,8 @@ static struct capture cap;
 static void image_init(struct image *im)
 {
 	memset(im, 0, sizeof(*im));
-	memcpy(im->eh.e_ident, ELFMAG, SELFMAG);
-	im->eh.e_ident[EI_CLASS] = ELFCLASS64;
-	im->eh.e_ident[EI_DATA] = ELFDATA2LSB;
-	im->eh.e_ident[EI_VERSION] = EV_CURRENT;
-	im->eh.e_type = ET_EXEC;
-	im->eh.e_machine = EM_X86_64;
+	im->eh = elf_image_header(PHNUM);
 	im->eh.e_entry = 0xffffffff80100010;
-	im->eh.e_phoff = offsetof(struct image, ph);
-	im->eh.e_phentsize = sizeof(Elf64_Phdr);
-	im->eh.e_phnum = PHNUM;
 	im->ph[0] = (Elf64_Phdr){.p_type = PT_LOAD,
 		.p_flags = PF_R | PF_X,
 		.p_offset = offsetof(struct image, code),
@@ -72,13 +64,9 @@ static void image_init(struct image *im)
 	memset(im->data, 0xda, sizeof(im->data));
 }
 
-/* A heap copy of exactly that size, so that the sanitizer sees a read beyond it. */
 static struct image_file file_of(const struct image *im, size_t size)
 {
-	uint8_t *copy = malloc(size);
-
-	memcpy(copy, im, size);
-	return (struct image_file){.path = "k.elf", .data = copy, .size = size};
+	return elf_image_file("k.elf", im, size);
 }
 
 static int parse_size(const struct image *im, size_t size, const char **said)
@@ -90,7 +78,7 @@ static int parse_size(const struct image *im, size_t size, const char **said)
 	capture_start(&cap, STDERR_FILENO);
 	ret = elf_parse(&elf, &f, EM_X86_64);
 	*said = capture_end(&cap);
-	free((void *)(uintptr_t)f.data);
+	elf_image_free(&f);
 	return ret;
 }
 
@@ -143,7 +131,7 @@ static void test_good(void)
 	elf.entry = 0x1234;
 	tap_is_u64(elf_entry_pa(&elf), 0x1234, "an entry in no segment stays as it is");
 	tap_ok(elf_is_elf64(&f) && !elf_is_elf32(&f), "it is an ELF64 file");
-	free((void *)(uintptr_t)f.data);
+	elf_image_free(&f);
 }
 
 static void test_percpu_layout(void)
@@ -160,7 +148,7 @@ static void test_percpu_layout(void)
 	tap_is_u64((uint64_t)elf_parse(&elf, &f, EM_X86_64), 0, "a segment linked at 0 is taken");
 	elf_layout(&elf, &layout);
 	tap_ok(!image_layout_find(&layout, 8, &gpa, &room), "and a null pointer still leads nowhere");
-	free((void *)(uintptr_t)f.data);
+	elf_image_free(&f);
 }
 
 static void test_bad_ident(void)
@@ -294,7 +282,7 @@ static void test_bad_notes(void)
 			found += desc && type == 18;
 			outside += desc && len > (size_t)(f.data + f.size - desc);
 		}
-		free((void *)(uintptr_t)f.data);
+		elf_image_free(&f);
 	}
 	tap_is_u64(outside, 0, "no note reaches beyond the file");
 	tap_ok(found > 0 && found < n * n * 2, "absurd note lengths are survived (%zu led to the next note)", found);
@@ -350,7 +338,7 @@ static void test_load(void)
 	elf.segment[1].pa = RAM_SIZE - DATA_MEMSZ;
 	tap_is_u64((uint64_t)elf_load(&elf, &mem), 0, "the last byte of RAM can be used");
 	munmap(mem.range[0].host, RAM_SIZE);
-	free((void *)(uintptr_t)f.data);
+	elf_image_free(&f);
 }
 
 static void test_memory(void)

@@ -67,6 +67,9 @@ static void test_suffix(void)
 	tap_ok(!strncmp(ask("g;thread:3;"), "3030303030303030", 16), "g");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		tap_ok(ask(bad[i])[0] == 'E', "refused: %s", bad[i]);
+	ask("QEnableErrorStrings");
+	tap_is_str(ask("p0;thread:x;"), "E22;6d616c666f726d65642074687265616420737566666978", "malformed, and told so");
+	tap_is_str(ask("p0;thread:4;"), "E03;6e6f207375636820435055", "no such CPU");
 	tap_is_str(ask("qC"), "QC1", "the selected one is still the same");
 	driver_end();
 }

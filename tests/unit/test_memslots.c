@@ -1,6 +1,7 @@
 /* Ranges of RAM split at write-protected pages. */
 #include "vmm/memslots.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "tests/unit/tap.h"
@@ -45,6 +46,21 @@ static void splits(const uint64_t *pages, size_t n, const struct piece *want, si
 		0x100000, 0x3000, 0                                                                                    \
 	}
 
+/* No KVM at all: the old slots cannot be put back either. As many pieces as ranges, so that no limit is asked about. */
+static void test_broken(void)
+{
+	uint64_t page = memslots_page(), whole[] = {32 * page};
+	struct guest_memory ram = {.range = {{.size = 16 * page}, {.gpa = 32 * page, .size = page}}, .n = 2};
+	struct memslots s = {0};
+
+	tap_is_u64((uint64_t)-memslots_protect(&s, &ram, -1, whole, COUNT(whole), false), EIO, "RAM that is lost");
+	tap_ok(s.broken, "is remembered");
+	tap_is_u64((uint64_t)-memslots_protect(&s, &ram, -1, NULL, 0, false), EIO, "as long as the machine lives");
+	memslots_free(&s);
+	tap_ok(!s.broken && !s.slot && !s.n, "and not by the next one");
+	tap_ok(memslots_protect(&s, &ram, -1, NULL, 0, false) == 0, "which begins anew");
+}
+
 int main(void)
 {
 	static const uint64_t middle[] = {0x3000}, first[] = {0}, end[] = {0xf000}, run[] = {0x2000, 0x3000, 0x4000};
@@ -69,5 +85,6 @@ int main(void)
 	memset(few, 0, sizeof(few));
 	tap_is_u64(memslots_split(&mem, gap, COUNT(gap), PAGE, few, 2), 7, "pieces that do not fit are counted");
 	tap_is_u64(few[1].gpa, 0x2000, "those that fit are there");
+	test_broken();
 	return tap_done();
 }

@@ -3,11 +3,12 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "tests/unit/capture.h"
+#include "tests/unit/elf_image.h"
 #include "tests/unit/tap.h"
 #include "vmm/kaslr.h"
+#include "vmm/symtab.h"
 
 #define TEXT	0xffffffff81000000ull
 #define DATA	0xffffffff82000000ull
@@ -49,15 +50,7 @@ static void add_symbol(struct image *im, int i, const char *name, unsigned bind,
 static void image_init(struct image *im)
 {
 	memset(im, 0, sizeof(*im));
-	memcpy(im->eh.e_ident, ELFMAG, SELFMAG);
-	im->eh.e_ident[EI_CLASS] = ELFCLASS64;
-	im->eh.e_ident[EI_DATA] = ELFDATA2LSB;
-	im->eh.e_ident[EI_VERSION] = EV_CURRENT;
-	im->eh.e_type = ET_EXEC;
-	im->eh.e_machine = EM_X86_64;
-	im->eh.e_phoff = offsetof(struct image, ph);
-	im->eh.e_phentsize = sizeof(Elf64_Phdr);
-	im->eh.e_phnum = 3;
+	im->eh = elf_image_header(3);
 	im->eh.e_shoff = offsetof(struct image, sh);
 	im->eh.e_shentsize = sizeof(Elf64_Shdr);
 	im->eh.e_shnum = 4;
@@ -100,18 +93,9 @@ static void image_init(struct image *im)
 	add_symbol(im, 8, "main.c", STB_LOCAL, STT_FILE, 0);
 }
 
-/* A heap copy of exactly that size, so that the sanitizer sees a read beyond it. */
 static struct image_file file_of(const struct image *im, size_t size)
 {
-	uint8_t *copy = malloc(size);
-
-	memcpy(copy, im, size);
-	return (struct image_file){.path = "vmlinux", .data = copy, .size = size};
-}
-
-static void file_free(struct image_file *f)
-{
-	free((void *)(uintptr_t)f->data);
+	return elf_image_file("vmlinux", im, size);
 }
 
 static uint64_t find(const struct symbols *s, const char *name)
@@ -131,7 +115,7 @@ static void test_good(void)
 	uint8_t bytes[200];
 
 	image_init(&im);
-	f = file_of(&im, sizeof(im));
+	f = elf_image_file("vmlinux", &im, sizeof(im));
 	tap_is_u64((uint64_t)symbols_parse(&s, &f, EM_X86_64), 0, "a file with symbols is taken");
 	tap_ok(symbols_find(&s, "start_kernel", &sym) == 0 && sym.addr == TEXT + 48 && sym.size == 8, "a symbol");
 	tap_is_u64(find(&s, "start"), TEXT + 16, "of several local ones the lowest");
@@ -147,7 +131,61 @@ static void test_good(void)
 	tap_is_u64(symbols_bytes(&s, TEXT - 1, bytes, 1), 0, "or before it");
 	symbols_span(&s, &low, &high);
 	tap_ok(low == TEXT && high == DATA + DATA_SZ, "where it is linked, the template at 0 aside");
-	file_free(&f);
+	elf_image_free(&f);
+}
+
+static char type_of(const struct symbols *s, const char *name)
+{
+	struct symbol_line line;
+
+	for (uint64_t i = 0; i < s->count; i++)
+		if (symbols_nth(s, i, &line) && !strcmp(line.name, name) && line.len == strlen(name))
+			return line.type;
+	return 0;
+}
+
+static void test_types(void)
+{
+	struct symtab *t = NULL;
+	struct symtab_entry e[3];
+	struct image_file f;
+	struct symbols s;
+	struct image im;
+
+	image_init(&im);
+	im.sh[1] = (Elf64_Shdr){.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC | SHF_EXECINSTR, .sh_addr = TEXT};
+	im.ph[0].p_flags = PF_R | PF_X;
+	im.ph[1].p_flags = PF_R | PF_W;
+	im.sym[1].st_shndx = SHN_ABS; /* as files have it to which symbols have been added */
+	im.sym[8] = im.sym[7];
+	im.sym[8].st_shndx = SHN_ABS;
+	im.sym[8].st_value = 4; /* in the per-CPU template */
+	im.sym[5].st_info = ELF64_ST_INFO(STB_WEAK, STT_FUNC);
+	f = elf_image_file("vmlinux", &im, sizeof(im));
+	tap_ok(symbols_present(&f) && symbols_parse(&s, &f, EM_X86_64) == 0, "a file with types");
+	tap_ok(type_of(&s, "start_kernel") == 'T' && type_of(&s, "start") == 't' && type_of(&s, "both") == 'W',
+		"global, local and weak code");
+	tap_ok(type_of(&s, "linux_banner") == 'D', "without a section: by its segment");
+	tap_ok(type_of(&s, "elsewhere") == 'A', "in the per-CPU template: no place in memory");
+	tap_ok(symtab_from_elf(&t, &s) == 0 && symtab_count(t) == 7, "all of them");
+	tap_ok(symtab_find(t, "both", e, 3) == 2 && e[0].addr == TEXT && e[0].size == 8 && e[1].addr == TEXT + 8,
+		"one that occurs twice");
+	tap_is_str(symtab_source(t), "vmlinux", "where they come from");
+	elf_image_free(&f);
+	tap_ok(symtab_at(t, TEXT + 50, e) && !strcmp(e[0].name, "start_kernel"), "the file may be gone");
+	symtab_free(t);
+	im.sh[2].sh_type = SHT_PROGBITS;
+	f = elf_image_file("vmlinux", &im, sizeof(im));
+	tap_ok(!symbols_present(&f), "a file without");
+	elf_image_free(&f);
+	im.sh[1].sh_flags = 0;
+	im.sh[2].sh_type = SHT_SYMTAB;
+	im.eh.e_shnum = 4;
+	im.sym[4].st_shndx = 200;
+	f = elf_image_file("vmlinux", &im, sizeof(im));
+	tap_ok(symbols_parse(&s, &f, EM_X86_64) == 0 && !type_of(&s, "start_kernel") && !type_of(&s, "start"),
+		"in no section, or one that is not in memory");
+	elf_image_free(&f);
 }
 
 static int parse(const struct image *im, size_t size, const char **said)
@@ -159,7 +197,7 @@ static int parse(const struct image *im, size_t size, const char **said)
 	capture_start(&cap, STDERR_FILENO);
 	ret = symbols_parse(&s, &f, EM_X86_64);
 	*said = capture_end(&cap);
-	file_free(&f);
+	elf_image_free(&f);
 	return ret;
 }
 
@@ -304,7 +342,7 @@ static int prepare(const struct image *im, struct kaslr *k, const char **said)
 	if (symbols_parse(&s, &f, EM_X86_64) == 0)
 		ret = kaslr_prepare(k, &s);
 	*said = capture_end(&cap);
-	file_free(&f);
+	elf_image_free(&f);
 	return ret;
 }
 
@@ -335,6 +373,7 @@ static void test_kaslr(void)
 int main(void)
 {
 	test_good();
+	test_types();
 	test_bad();
 	test_kaslr();
 	return tap_done();
