@@ -46,7 +46,7 @@ static void become_idle(struct gdb_session *s, struct gdb_stop last, bool ended)
 	s->last_stop = last;
 	s->ended = ended;
 	s->created = false;
-	s->stepping = false;
+	s->resumed = s->interrupted = false;
 	s->state = GDB_IDLE;
 }
 
@@ -105,7 +105,7 @@ static int restart(struct gdb_session *s)
 	/* A process that ends cannot restart a machine, but its end is on the way and answers this. */
 	if (err < 0 && err != -ESHUTDOWN)
 		return err;
-	s->ended = s->stepping = s->break_next_step = false;
+	s->ended = s->resumed = s->interrupted = false;
 	return 0;
 }
 

@@ -7,28 +7,26 @@
 
 static bool resume(struct gdb_session *s)
 {
-	bool any = false, run = false;
+	bool any = false;
 	int err;
 
 	for (int i = 0; i < s->ncpus; i++) {
 		any |= s->actions[i].kind != GDB_STAY;
-		run |= s->actions[i].kind == GDB_CONT;
 	}
 	if (!any)
 		return gdb_reply_error(s, -EINVAL, "no CPU is resumed by this");
-	if (s->break_next_step && !run) {
-		s->break_next_step = false;
+	if (s->interrupted) {
+		s->interrupted = false;
 		s->last_stop =
 			(struct gdb_stop){.kind = GDB_STOP_SIGNAL, .cpu = s->last_stop.cpu, .signo = GDB_SIGNAL_INT};
 		gdb_put_stop_reply(s, &s->reply);
 		return true;
 	}
-	s->break_next_step = false;
 	err = s->target.base->resume(s->target.t, s->actions, (size_t)s->ncpus);
 	/* A machine that ends cannot be resumed, but its end is on the way and is the stop that answers this. */
 	if (err < 0 && err != -ESHUTDOWN)
 		return gdb_reply_error(s, err, NULL);
-	s->stepping = !run;
+	s->resumed = true;
 	s->state = GDB_RUNNING;
 	return false;
 }

@@ -177,6 +177,7 @@ static void interrupt_asked(struct gdb_session *s)
 	gdb_buf_reset(&s->reply);
 	gdb_reply_ok(s);
 	gdb_session_send(s);
+	s->interrupted = s->resumed;
 	s->target.base->interrupt(s->target.t);
 }
 
@@ -248,14 +249,13 @@ static void session_event(struct gdb_session *s, enum gdb_packet_event ev)
 		break;
 	case GDB_PACKET_BREAK:
 		/*
-		 * While it is stopped this is a Ctrl-C that came too late: the stop reply is under way. But a client
-		 * that steps many times is nearly always between two steps, or the step has just ended; it says this
-		 * once, and means the next one.
+		 * Another stop may come first, or be under way already, and be one that the client passes over without
+		 * a word: a step of many, a condition that was false. It said this once, and means the next one then.
 		 */
 		if (s->state == GDB_RUNNING)
 			s->target.base->interrupt(s->target.t);
 		if (s->state == GDB_RUNNING || s->state == GDB_STOPPED)
-			s->break_next_step = s->stepping;
+			s->interrupted = s->resumed;
 		break;
 	}
 }
@@ -370,7 +370,7 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 			stop->signo == GDB_SIGNAL_INT)
 			s->last_stop.signo = GDB_SIGNAL_TRAP;
 		if (s->last_stop.kind == GDB_STOP_SIGNAL && s->last_stop.signo == GDB_SIGNAL_INT)
-			s->break_next_step = false;
+			s->interrupted = false;
 		s->g_cpu = s->last_stop.cpu;
 		s->c_thread = GDB_THREAD_ANY;
 	}
@@ -381,7 +381,7 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 	s->starting = false;
 	if (end) {
 		s->ended = true;
-		s->created = s->stepping = false;
+		s->created = s->resumed = s->interrupted = false;
 	}
 	s->state = !end ? GDB_STOPPED : stop->stays ? GDB_IDLE : GDB_GONE;
 	session_go_on(s);

@@ -53,12 +53,12 @@ struct gdb_session {
 	int c_thread;	/* Hc: a thread id, GDB_THREAD_ALL or GDB_THREAD_ANY */
 	bool phys_mode; /* Qqemu.PhyMemMode: memory packets take physical addresses */
 	struct gdb_stop last_stop;
-	bool extended; /* `!` was said */
-	bool created;  /* the machine was made by this client's run: gdb kills such when it quits */
-	bool starting; /* RUNNING, for a run's or attach's first stop */
-	bool ended;    /* IDLE: there is no machine at all */
-	bool stepping;
-	bool break_next_step;	    /* a Ctrl-C came between two steps */
+	bool extended;		    /* `!` was said */
+	bool created;		    /* the machine was made by this client's run: gdb kills such when it quits */
+	bool starting;		    /* RUNNING, for a run's or attach's first stop */
+	bool ended;		    /* IDLE: there is no machine at all */
+	bool resumed;		    /* since this client came, or the machine was made */
+	bool interrupted;	    /* a Ctrl-C has not been answered by a stop of its own yet */
 	struct gdb_action *actions; /* ncpus of them: scratch of the resume commands */
 
 	/* While a command runs. */

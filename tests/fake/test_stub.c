@@ -216,8 +216,7 @@ static void test_break_between_steps(void)
 	tap_is_u64(bad, 0, "100 times Ctrl-C between two steps: the next step is interrupted, once");
 	ask(s, "vCont;s:1");
 	send_bytes(s, "\x03", 1);
-	send_packet(s, "vCont;c");
-	tap_ok(!receive(s, 100), "a continue is not");
+	tap_ok(!strncmp(ask(s, "vCont;c"), "T02", 3), "so is a continue: a client may pass over a stop without a word");
 	stub_end(s);
 }
 

@@ -53,6 +53,16 @@ static void test_interrupt(void)
 	tap_is_str(stop_signal(0, 5), "T05thread:1;02:1212121212121212;03:1313131313131313;",
 		"a stop that raced with it is the one reply");
 	tap_is_str(stop_signal(0, 2), NULL, "its own stop is not a second one");
+	tap_is_u64((uint64_t)d.fake.resumes, 1, "one resume so far");
+	tap_is_str(
+		ask("vCont;c"), "T02thread:1;02:1212121212121212;03:1313131313131313;", "it answers the next resume");
+	tap_is_u64((uint64_t)d.fake.resumes, 1, "which the machine does not see");
+	tap_is_str(ask("vCont;c"), NULL, "once");
+	tap_is_str(stop_signal(0, 5), "T05thread:1;02:1212121212121212;03:1313131313131313;", "a stop");
+	driver_bytes("\x03");
+	ask("m1000,1");
+	tap_is_str(ask("vCont;s:1"), "T02thread:1;02:1212121212121212;03:1313131313131313;",
+		"a Ctrl-C after that stop has not been lost either");
 	ask("vCont;c");
 	driver_raw("$X10000,1:\x03", 11);
 	tap_is_u64((uint64_t)d.fake.interrupts, 1, "0x03 inside of a packet is not a Ctrl-C");
