@@ -78,6 +78,7 @@ struct let_in {
 	bool at_entry; /* the handler's first instruction */
 	bool trap;     /* the trap behind home, by TF in the frame; else the handler's return to home */
 	bool passing;  /* a step: past the same code further down the stack */
+	bool first;    /* a step waits for it: see x86_let_in_first() */
 	int dr;	       /* debug register that is armed at `wait`; negative: none */
 	uint64_t wait, home;
 	uint64_t rip, rsp; /* at home */
@@ -194,6 +195,11 @@ enum x86_let_in {
 };
 /* Before arming, registers flushed: begin anew at the present pc, or go on. May take a register of *regs. */
 enum x86_let_in x86_let_in_arm(struct vcpu *vcpu, bool anew, struct x86_debug_regs *regs);
+/*
+ * Before a step: what KVM has begun to deliver comes first. An interrupt and its handler run (X86_LET_IN_RUNS); an
+ * exception becomes a given one, into whose handler the step goes.
+ */
+enum x86_let_in x86_let_in_first(struct vcpu *vcpu, bool after_step, struct x86_debug_regs *regs);
 void x86_let_in_leave(struct vcpu *vcpu); /* the next arm is none of its own */
 /* A debug exit: is the vCPU back? Else: was it met on its way, so that it goes on? */
 bool x86_let_in_ended(struct vcpu *vcpu, uint64_t dr6, uint64_t pc);

@@ -101,6 +101,7 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm 
 	struct arch_vcpu *a = vcpu->arch;
 	bool was_stepping = a->step.active, changed = a->regs_dirty;
 	bool step = how == VM_ARM_STEP, refused = false;
+	bool after_step = was_stepping && a->step.done; /* and nothing has been begun since */
 	struct kvm_guest_debug dbg;
 	struct x86_debug_regs regs;
 	int ret = copy_slots(a, slots, &regs);
@@ -120,6 +121,8 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm 
 
 		step = let_in != X86_LET_IN_RUNS;
 		refused = let_in == X86_LET_IN_REFUSED;
+	} else if (step) {
+		step = x86_let_in_first(vcpu, after_step, &regs) != X86_LET_IN_RUNS;
 	} else {
 		x86_let_in_leave(vcpu);
 	}
@@ -251,6 +254,10 @@ static int cause_db(struct vcpu *vcpu, uint64_t dr6, struct vm_stop *out)
 		int ret = step_ended(vcpu, out->pc);
 
 		return ret < 0 ? ret : step_told(a, out);
+	}
+	if (back && a->let_in.first) { /* now the step itself */
+		a->let_in.first = false;
+		return 1;
 	}
 	if (back) {
 		out->kind = VM_STOP_STEPPED;

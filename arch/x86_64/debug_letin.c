@@ -8,6 +8,9 @@
  * first interrupt is met in its handler: the breakpoint waits there, the vector being read from the interrupt
  * controllers. Where its frame shows RF, that is how all of them are met, and TF in the frame is what waits for the
  * return. It is in guest memory while the vCPU runs only, and comes to light one instruction behind home.
+ *
+ * A stop may come while KVM delivers an interrupt. KVM then delivers it at the next entry, whatever BLOCKIRQ says;
+ * where that would be a step, the interrupt is let in first.
  */
 #include "arch/arch.h"
 
@@ -106,6 +109,24 @@ static bool is_open(struct vcpu *vcpu)
 	       !a->given.active && !in_shadow(vcpu);
 }
 
+/* Has KVM begun to deliver anything? */
+static bool events_begun(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
+{
+	return ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) == 0 && (ev->exception.injected || ev->interrupt.injected);
+}
+
+/* Vector of the interrupt that comes next; -1: none. */
+static int next_interrupt(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events ev;
+	int vector;
+
+	if (events_begun(vcpu, &ev) && ev.interrupt.injected)
+		return ev.interrupt.nr;
+	vector = apic_pending(vcpu);
+	return vector < 0 ? pic_pending(vcpu) : vector;
+}
+
 /* ---- arming ---- */
 
 /* Handlers may execute the same code further down the stack, or on one of their own. */
@@ -134,9 +155,7 @@ static enum x86_let_in begin(struct vcpu *vcpu, const struct x86_debug_regs *reg
 	l->home = l->wait = arch_pc(vcpu);
 	if (atomic_load(&vcpu->vm->arch->irq_frames) == X86_FRAMES_PLAIN || !(a->sregs->cr0 & X86_CR0_PE))
 		return X86_LET_IN_RUNS;
-	vector = apic_pending(vcpu);
-	if (vector < 0)
-		vector = pic_pending(vcpu);
+	vector = next_interrupt(vcpu);
 	if (vector < 0)
 		return X86_LET_IN_NONE;
 	l->wait = x86_vector_entry(vcpu, (unsigned)vector, &dpl);
@@ -181,11 +200,30 @@ void x86_let_in_leave(struct vcpu *vcpu)
 {
 	struct let_in *l = &vcpu->arch->let_in;
 
-	l->armed = l->passing = false;
+	l->armed = l->passing = l->first = false;
 	l->dr = -1;
 	/* A system that has copied a user program's frame has our TF in the copy. */
 	if (l->trap && (l->cs & 3))
 		vcpu->arch->tf_leaked = true;
+}
+
+enum x86_let_in x86_let_in_first(struct vcpu *vcpu, bool after_step, struct x86_debug_regs *regs)
+{
+	struct let_in *l = &vcpu->arch->let_in;
+	struct kvm_vcpu_events ev;
+
+	if (l->armed && l->first)
+		return x86_let_in_arm(vcpu, false, regs);
+	if (!after_step && !vcpu->arch->given.active && events_begun(vcpu, &ev)) {
+		if (!ev.exception.injected && x86_let_in_arm(vcpu, true, regs) == X86_LET_IN_RUNS) {
+			l->first = true;
+			return X86_LET_IN_RUNS;
+		}
+		x86_given(vcpu, ev.exception.injected ? ev.exception.nr : ev.interrupt.nr,
+			ev.exception.injected && ev.exception.has_error_code);
+	}
+	x86_let_in_leave(vcpu);
+	return X86_LET_IN_NONE;
 }
 
 /* ---- exits ---- */

@@ -170,6 +170,39 @@ def many_interrupts(host):
 		finish(m, c, sym, 2)
 
 
+@scenario('stops in the midst of an interrupt\'s delivery: the step after one is the guest\'s, not its handler\'s', 'step',
+	  'protect', timeout=120)
+def delivered(host):
+	"""Slots that come and go empty the second-level tables, so that delivery itself faults and is stopped in."""
+	rng = random.Random(7)
+	count = rounds(host, 400, 120)
+	spans = table(host.guest('lab'))
+
+	def works(pc):
+		return any(begin <= pc < begin + size for name, (begin, size) in spans.items() if 'crowd' in name)
+
+	stepped = 0
+	with counted(host, 'lab=crowd,%d,2' % FOREVER, 2) as (m, c, sym):
+		starts(m, c, sym)
+		for i in range(count):
+			tap.equal(c.ask('%s2,%x,40' % ('Zz'[i % 2], sym['crowd_calls'])), 'OK', 'watch')
+			c.send_on('vCont;c')
+			if i % 3 == 0:
+				time.sleep(rng.randrange(3000) / 1e6)
+			c.interrupt()
+			stop = c.wait_stop()
+			tap.equal(stop.kind, 'T', 'stop: ' + stop.text)
+			if stop.signal != 2:
+				continue
+			step = c.go('vCont;s:%x' % stop.thread)
+			tap.equal((step.kind, step.thread), ('T', stop.thread), 'step: ' + step.text)
+			if works(stop.pc):
+				stepped += 1
+				tap.check(works(step.pc), 'from %#x to %#x, in no handler' % (stop.pc, step.pc))
+		tap.check(stepped > count // 10, 'steps of the guest\'s work: %d' % stepped)
+		finish(m, c, sym, 2)
+
+
 # ---- hits ----
 
 def insert(c, kind, addr):
