@@ -27,6 +27,7 @@ enum break_action {
 	ACTION_FAIL,
 	ACTION_LOG,
 	ACTION_COUNT,
+	ACTIONS,
 };
 
 /* One --break, --expect or --reject. */

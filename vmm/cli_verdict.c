@@ -28,8 +28,6 @@ int cli_goal_where(const struct goal_option *g, struct where *out, char *why, si
 /* The last '=' begins the action: neither symbols nor numbers have one. */
 static bool parse_break(struct goal_option *g, const char *text)
 {
-	static const char *const actions[] = {
-		[ACTION_PASS] = "pass", [ACTION_FAIL] = "fail", [ACTION_LOG] = "log", [ACTION_COUNT] = "count"};
 	const char *equals = strrchr(text, '='), *action = equals ? equals + 1 : "pass";
 	size_t n = strcspn(action, ":");
 	struct where where;
@@ -40,10 +38,12 @@ static bool parse_break(struct goal_option *g, const char *text)
 		log_error("--break %s: %s", text, why);
 		return false;
 	}
-	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (strlen(actions[i]) != n || strncmp(action, actions[i], n))
+	for (enum break_action a = ACTION_PASS; a < ACTIONS; a++) {
+		const char *name = verdict_action_name(a);
+
+		if (strlen(name) != n || strncmp(action, name, n))
 			continue;
-		g->action = (enum break_action)i;
+		g->action = a;
 		g->regs = action[n] ? action + n + 1 : NULL;
 		if (!g->regs || (g->action == ACTION_LOG && *g->regs))
 			return true;

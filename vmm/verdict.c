@@ -22,6 +22,14 @@ const char *verdict_option_name(enum goal_kind kind)
 	return names[kind];
 }
 
+const char *verdict_action_name(enum break_action action)
+{
+	static const char *const names[ACTIONS] = {
+		[ACTION_PASS] = "pass", [ACTION_FAIL] = "fail", [ACTION_LOG] = "log", [ACTION_COUNT] = "count"};
+
+	return names[action];
+}
+
 bool verdict_is_goal(const struct goal_option *g)
 {
 	return g->kind == GOAL_EXPECT || (g->kind == GOAL_BREAK && g->action == ACTION_PASS);
@@ -70,8 +78,6 @@ void verdict_free(struct verdict *v)
 
 static void show_goal(struct goal *g)
 {
-	static const char *const actions[] = {
-		[ACTION_PASS] = "pass", [ACTION_FAIL] = "fail", [ACTION_LOG] = "log", [ACTION_COUNT] = "count"};
 	const struct goal_option *o = g->opt;
 	bool is_break = o->kind == GOAL_BREAK;
 
@@ -79,7 +85,7 @@ static void show_goal(struct goal *g)
 	g->shown.cpu = -1;
 	g->in_line = false;
 	snprintf(g->shown.option, sizeof(g->shown.option), "%s", verdict_option_name(o->kind));
-	snprintf(g->shown.action, sizeof(g->shown.action), "%s", is_break ? actions[o->action] : "");
+	snprintf(g->shown.action, sizeof(g->shown.action), "%s", is_break ? verdict_action_name(o->action) : "");
 	snprintf(g->shown.text, sizeof(g->shown.text), "%.*s", is_break ? (int)o->where_len : (int)strlen(o->text),
 		o->text);
 }

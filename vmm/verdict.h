@@ -30,6 +30,8 @@ struct verdict_hooks {
 
 /* "break", "expect", "reject". */
 const char *verdict_option_name(enum goal_kind kind);
+/* "pass", "fail", "log", "count". */
+const char *verdict_action_name(enum break_action action);
 /* Has it to be reached for the run to pass? */
 bool verdict_is_goal(const struct goal_option *g);
 
