@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "vmm/cli_priv.h"
 #include "vmm/log.h"
+#include "vmm/number.h"
 
 enum {
 	OPT_KERNEL = 256,
@@ -91,10 +92,9 @@ static bool parse_mem(struct options *opts, const char *text)
 
 static bool parse_cpus(struct options *opts, const char *text)
 {
-	const char *rest;
 	uint64_t n;
 
-	if (cli_parse_number(text, &n, &rest) || *rest || n < 1 || n > CPUS_MAX) {
+	if (number_parse(text, &n, NULL) || n < 1 || n > CPUS_MAX) {
 		log_error("--cpus %s: a number from 1 to %d is needed", text, CPUS_MAX);
 		return false;
 	}
@@ -144,10 +144,10 @@ static bool parse_gdb(struct options *opts, const char *text)
 		return false;
 	}
 	if (has_prefix(text, "tcp:")) {
-		const char *colon = strrchr(text, ':'), *rest;
+		const char *colon = strrchr(text, ':');
 		uint64_t port;
 
-		if (cli_parse_number(colon + 1, &port, &rest) || *rest || !port || port > UINT16_MAX) {
+		if (number_parse(colon + 1, &port, NULL) || !port || port > UINT16_MAX) {
 			log_error("--gdb %s: a port from 1 to 65535 is needed: tcp:[HOST:]PORT", text);
 			return false;
 		}

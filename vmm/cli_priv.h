@@ -1,12 +1,9 @@
-/* Inside the command line: cli.c (which option is which), cli_values.c (numbers, sizes, times), cli_verdict.c (what a
+/* Inside the command line: cli.c (which option is which), cli_values.c (sizes, times), cli_verdict.c (what a
  * run has to prove), cli_help.c. Nobody else includes this. Main thread. */
 #ifndef VMM_CLI_PRIV_H
 #define VMM_CLI_PRIV_H
 
 #include "vmm/cli.h"
-
-/* Whole number, 0x for hexadecimal; *rest is what follows. -EINVAL: not even a digit (no signs, no blanks); -ERANGE. */
-int cli_parse_number(const char *text, uint64_t *out, const char **rest);
 
 /* cli_verdict.c; false: said why. */
 bool cli_add_goal(struct options *opts, enum goal_kind kind, const char *text);

@@ -1,42 +1,16 @@
-/* Numbers, sizes and times as they are typed. */
+/* Sizes and times as they are typed. */
 #include <errno.h>
 #include <string.h>
 
 #include "vmm/cli_priv.h"
-
-static int digit_value(char c, unsigned base)
-{
-	unsigned v = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-		     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-		     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-					    : base;
-
-	return v < base ? (int)v : -1;
-}
-
-int cli_parse_number(const char *text, uint64_t *out, const char **rest)
-{
-	unsigned base = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
-	const char *at = base == 16 ? text + 2 : text;
-	uint64_t n = 0;
-	int digit = digit_value(*at, base);
-
-	if (digit < 0)
-		return -EINVAL;
-	for (; digit >= 0; digit = digit_value(*++at, base))
-		if (__builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, (unsigned)digit, &n))
-			return -ERANGE;
-	*out = n;
-	*rest = at;
-	return 0;
-}
+#include "vmm/number.h"
 
 int cli_parse_size(const char *text, uint64_t *out)
 {
 	const char *unit;
 	unsigned shift = 0;
 	uint64_t n;
-	int err = cli_parse_number(text, &n, &unit);
+	int err = number_parse(text, &n, &unit);
 
 	if (err)
 		return err;
@@ -74,7 +48,7 @@ int cli_parse_duration(const char *text, uint64_t *out)
 	} units[] = {{"", 1000000}, {"s", 1000000}, {"ms", 1000}, {"us", 1}, {"m", 60000000}, {"h", 3600000000}};
 	const char *unit;
 	uint64_t n;
-	int err = cli_parse_number(text, &n, &unit);
+	int err = number_parse(text, &n, &unit);
 
 	if (err)
 		return err;

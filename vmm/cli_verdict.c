@@ -6,6 +6,7 @@
 
 #include "vmm/cli_priv.h"
 #include "vmm/log.h"
+#include "vmm/number.h"
 #include "vmm/report.h"
 #include "vmm/verdict.h"
 #include "vmm/where.h"
@@ -137,10 +138,9 @@ bool cli_set_duration(uint64_t *out, const char *option, const char *text)
 
 bool cli_set_parallel(struct options *opts, const char *text)
 {
-	const char *rest;
 	uint64_t n;
 
-	if (cli_parse_number(text, &n, &rest) || *rest || n > PARALLEL_MAX) {
+	if (number_parse(text, &n, NULL) || n > PARALLEL_MAX) {
 		log_error("-j %s: a number from 1 to %d is needed, or 0 for as many as there are processors", text,
 			PARALLEL_MAX);
 		return false;

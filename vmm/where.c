@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/number.h"
 #include "vmm/symtab.h"
 
 #define NEAR_MAX    3
@@ -38,40 +39,6 @@ static int fail(int err, char *why, size_t len, const char *fmt, ...)
 
 /* ---- reading ---- */
 
-static int digit(char c, unsigned base)
-{
-	int d = c >= '0' && c <= '9'   ? c - '0'
-		: c >= 'a' && c <= 'f' ? c - 'a' + 10
-		: c >= 'A' && c <= 'F' ? c - 'A' + 10
-				       : 99;
-
-	return d < (int)base ? d : -1;
-}
-
-/* All of text, decimal or with 0x. 0, -EINVAL or -ERANGE. */
-static int number(const char *text, uint64_t *out)
-{
-	unsigned base = 10;
-	uint64_t v = 0;
-
-	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
-		base = 16;
-		text += 2;
-	}
-	if (!*text)
-		return -EINVAL;
-	for (; *text; text++) {
-		int d = digit(*text, base);
-
-		if (d < 0)
-			return -EINVAL;
-		if (__builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, (uint64_t)d, &v))
-			return -ERANGE;
-	}
-	*out = v;
-	return 0;
-}
-
 /* What compilers put into names, and what is likely to be meant as one. */
 static bool in_name(char c)
 {
@@ -81,7 +48,7 @@ static bool in_name(char c)
 
 static int parse_address(struct where *w, const char *text, char *why, size_t len)
 {
-	switch (number(text + 1, &w->addr)) {
+	switch (number_parse(text + 1, &w->addr, NULL)) {
 	case 0:
 		return 0;
 	case -ERANGE:
@@ -94,7 +61,7 @@ static int parse_address(struct where *w, const char *text, char *why, size_t le
 
 static int parse_offset(struct where *w, const char *text, const char *plus, char *why, size_t len)
 {
-	switch (number(plus + 1, &w->offset)) {
+	switch (number_parse(plus + 1, &w->offset, NULL)) {
 	case 0:
 		return 0;
 	case -ERANGE:
@@ -119,7 +86,7 @@ int where_parse(struct where *w, const char *text, char *why, size_t len)
 		if (!in_name(text[i]))
 			return fail(-EINVAL, why, len, "'%.160s': no place: " HOW, text);
 	if (text[0] >= '0' && text[0] <= '9') {
-		if (number(text, &address) == 0)
+		if (number_parse(text, &address, NULL) == 0)
 			return fail(
 				-EINVAL, why, len, "%.80s: an address is written with a star: '*%.80s'", text, text);
 		return fail(-EINVAL, why, len, "'%.160s': no symbol begins with a digit: " HOW, text);
