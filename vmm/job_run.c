@@ -18,6 +18,7 @@
 #include "vmm/exit_status.h"
 #include "vmm/job_priv.h"
 #include "vmm/log.h"
+#include "vmm/signals.h"
 
 #define GRACE_US 10000000 /* for a case to take its machine down after SIGTERM */
 
@@ -313,25 +314,14 @@ static void run_all(struct runner *run)
 
 /* --- before and after --- */
 
-static bool is_ignored(int sig)
-{
-	struct sigaction sa;
-
-	return !sigaction(sig, NULL, &sa) && sa.sa_handler == SIG_IGN;
-}
-
 /* What ends the job, and its children's ends, come through a descriptor while it runs. */
 static int signals_take_over(struct runner *run)
 {
-	static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
 	sigset_t set;
 
-	sigemptyset(&set);
+	signals_ending(&set);
 	sigaddset(&set, SIGCHLD);
-	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
-		if (!is_ignored(ending[i]))
-			sigaddset(&set, ending[i]);
 	run->sig_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run->sig_fd < 0)
 		return -errno;

@@ -18,6 +18,7 @@
 #include "vmm/log.h"
 #include "vmm/report.h"
 #include "vmm/result.h"
+#include "vmm/signals.h"
 #include "vmm/vm_verdict.h"
 
 /*
@@ -47,19 +48,10 @@ static void signal_set_action(int sig, void (*handler)(int), int flags)
 	sigaction(sig, &sa, NULL);
 }
 
-/* A shell starts background jobs, nohup its child, with these ignored: that stays so. */
-static bool signal_is_ignored(int sig)
-{
-	struct sigaction sa;
-
-	return !sigaction(sig, NULL, &sa) && sa.sa_handler == SIG_IGN;
-}
-
 static void signals_init(sigset_t *ending, const struct options *opts)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGQUIT, SIGALRM,
 		SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF};
-	static const int end[] = {SIGINT, SIGTERM, SIGHUP};
 
 	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
 		signal_set_action(fatal[i], on_fatal, (int)SA_RESETHAND);
@@ -68,13 +60,10 @@ static void signals_init(sigset_t *ending, const struct options *opts)
 	/* gdb's Ctrl-C goes to the whole foreground: to gdb, which tells the stub, and to us, who are its pipe. */
 	if (opts->gdb && !strcmp(opts->gdb, "stdio"))
 		signal_set_action(SIGINT, SIG_IGN, 0);
-	sigemptyset(ending);
-	for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++) {
-		if (signal_is_ignored(end[i]))
-			continue;
-		signal_set_action(end[i], on_interrupt, 0);
-		sigaddset(ending, end[i]);
-	}
+	signals_ending(ending);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(ending, sig))
+			signal_set_action(sig, on_interrupt, 0);
 }
 
 static int probe_host(void)
