@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -97,6 +98,7 @@ def _():
 		p.signal(signal.SIGINT)
 		p.signal(signal.SIGHUP)
 		p.signal(signal.SIGCONT)
+		time.sleep(0.5)  # an end by a signal takes a few milliseconds
 		tap.check(p.alive(), 'it lives')
 		p.signal(signal.SIGTERM)
 		tap.equal(p.wait(20), 16, 'status')
