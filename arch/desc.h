@@ -71,6 +71,9 @@ static inline bool arch_desc_has(const struct arch_desc *arch, uint64_t regno)
 	return regno < arch->nregs && !arch->features[arch->regs[regno].feature].absent;
 }
 
+/* The register of that name, of len letters in either case, if this VM has it. */
+bool arch_desc_find(const struct arch_desc *arch, const char *name, size_t len, unsigned *regno);
+
 /* Hardware breakpoint and watchpoint kinds, in any ISA. */
 enum hw_kind {
 	HW_EXEC,

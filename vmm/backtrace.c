@@ -33,19 +33,17 @@ static bool read_register(void *ctx, const char *name, uint64_t *value)
 	const struct walker *w = ctx;
 	const struct arch_desc *arch = vm_debug_arch(w->d);
 	uint8_t bytes[8];
+	unsigned regno, size;
 
-	for (unsigned i = 0; i < arch->nregs; i++) {
-		if (strcmp(arch->regs[i].name, name) != 0 || !arch_desc_has(arch, i))
-			continue;
-		if (arch->regs[i].size > sizeof(bytes) ||
-			vm_debug_reg_read(w->d, w->cpu, i, bytes, arch->regs[i].size) < 0)
-			return false;
-		*value = 0;
-		for (unsigned b = arch->regs[i].size; b-- > 0;)
-			*value = *value << 8 | bytes[b];
-		return true;
-	}
-	return false;
+	if (!arch_desc_find(arch, name, strlen(name), &regno))
+		return false;
+	size = arch->regs[regno].size;
+	if (size > sizeof(bytes) || vm_debug_reg_read(w->d, w->cpu, regno, bytes, size) < 0)
+		return false;
+	*value = 0;
+	for (unsigned b = size; b-- > 0;)
+		*value = *value << 8 | bytes[b];
+	return true;
 }
 
 static bool find_symbol(void *ctx, const char *name, uint64_t *addr)

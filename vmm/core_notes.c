@@ -57,19 +57,17 @@ void core_notes_free(struct core_notes *n)
 bool core_cpu_reg(const struct core_cpu *c, const char *name, void *buf, size_t len)
 {
 	uint8_t value[REG_SIZE_MAX];
+	unsigned regno;
+	size_t size;
 
 	memset(buf, 0, len);
-	for (unsigned i = 0; i < c->desc->nregs; i++) {
-		size_t size = c->desc->regs[i].size;
-
-		if (strcmp(c->desc->regs[i].name, name) || !arch_desc_has(c->desc, i))
-			continue;
-		if (size > sizeof(value) || c->read(c->ctx, c->id, i, value, size) < 0)
-			return false;
-		memcpy(buf, value, size < len ? size : len);
-		return true;
-	}
-	return false;
+	if (!arch_desc_find(c->desc, name, strlen(name), &regno))
+		return false;
+	size = c->desc->regs[regno].size;
+	if (size > sizeof(value) || c->read(c->ctx, c->id, regno, value, size) < 0)
+		return false;
+	memcpy(buf, value, size < len ? size : len);
+	return true;
 }
 
 bool core_cpu_reg_n(const struct core_cpu *c, const char *name, unsigned i, const char *suffix, void *buf, size_t len)

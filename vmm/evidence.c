@@ -61,14 +61,10 @@ static bool put_register(struct evidence *e, struct text *out, int cpu, unsigned
 
 static void put_named(struct evidence *e, struct text *out, int cpu, const char *name, bool *begun)
 {
-	const struct arch_desc *arch = vm_debug_arch(e->d);
+	unsigned regno;
 
-	for (unsigned i = 0; i < arch->nregs; i++) {
-		if (!strcmp(arch->regs[i].name, name)) {
-			put_register(e, out, cpu, i, begun);
-			return;
-		}
-	}
+	if (arch_desc_find(vm_debug_arch(e->d), name, strlen(name), &regno))
+		put_register(e, out, cpu, regno, begun);
 }
 
 static void put_registers(struct evidence *e, struct text *out, int cpu)

@@ -108,22 +108,19 @@ static bool on_unpacked(void *ctx, int cpu)
 
 static int find_regs(struct place *p, const struct goal_option *g)
 {
-	const struct arch_desc *arch = &arch_desc;
-
 	for (const char *at = g->regs; at && *at;) {
-		size_t n = strcspn(at, ","), r = 0;
+		size_t n = strcspn(at, ",");
+		unsigned regno;
 
-		while (r < arch->nregs && (strlen(arch->regs[r].name) != n || strncasecmp(arch->regs[r].name, at, n)))
-			r++;
-		if (r == arch->nregs) {
-			log_error("--break %s: %s has no register %.*s", g->text, arch->name, (int)n, at);
+		if (!arch_desc_find(&arch_desc, at, n, &regno)) {
+			log_error("--break %s: %s has no register %.*s", g->text, arch_desc.name, (int)n, at);
 			return STATUS_USAGE;
 		}
 		if (p->nregs == LOG_REGS_MAX) {
 			log_error("--break %s: %d registers can be logged, not more", g->text, LOG_REGS_MAX);
 			return STATUS_USAGE;
 		}
-		p->reg[p->nregs++] = (unsigned)r;
+		p->reg[p->nregs++] = regno;
 		at += n + (at[n] == ',');
 	}
 	return 0;

@@ -66,6 +66,7 @@ static void test_own(void)
 	struct own_desc own = {0};
 	struct gdb_buf b = {0};
 	const char *xml;
+	unsigned regno;
 
 	tap_is_u64((uint64_t)own_desc_init(&own, &fake_arch), 0, "a description of its own");
 	own.features[1].absent = true;
@@ -82,6 +83,9 @@ static void test_own(void)
 		"which numbers exist");
 	tap_ok(arch_desc_has(&fake_arch, FAKE_VEC) && !arch_desc_has(&fake_arch, FAKE_ABSENT),
 		"the ISA's is untouched");
+	tap_ok(arch_desc_find(&own.desc, "Absent,pc", 6, &regno) && regno == FAKE_ABSENT &&
+			!arch_desc_find(&own.desc, "vec0", 4, &regno) && !arch_desc_find(&own.desc, "vec", 3, &regno),
+		"which names exist");
 	gdb_buf_free(&b);
 	own_desc_free(&own);
 	own_desc_free(&own);
