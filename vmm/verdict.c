@@ -99,9 +99,9 @@ void verdict_begin(struct verdict *v)
 	v->began_us = v->hit_us = v->hooks.now_us(v->hooks.ctx);
 	v->began = time(NULL);
 	v->reached = 0;
-	v->kind = RESULT_NONE;
+	v->kind = v->told_kind = RESULT_NONE;
 	v->linger_us = 0;
-	v->final = false;
+	v->final = v->told_final = false;
 	v->cpu = 0;
 	pthread_mutex_unlock(&v->lock);
 }
@@ -236,11 +236,13 @@ void verdict_reached_locked(struct verdict *v, struct goal *g, int cpu)
 			v->reached > 1 ? ", the last of all goals" : "");
 }
 
-/* Unlocks. was: final before? */
-static void unlock_and_tell(struct verdict *v, bool was, enum result_kind kind)
+/* Unlocks. */
+static void unlock_and_tell(struct verdict *v)
 {
-	bool final = v->final && !was, settled = v->kind != kind;
+	bool final = v->final && !v->told_final, settled = v->kind != v->told_kind;
 
+	v->told_final = v->final;
+	v->told_kind = v->kind;
 	pthread_mutex_unlock(&v->lock);
 	if (final || settled)
 		v->hooks.news(v->hooks.ctx, final);
@@ -248,26 +250,16 @@ static void unlock_and_tell(struct verdict *v, bool was, enum result_kind kind)
 
 void verdict_hit(struct verdict *v, size_t i, int cpu)
 {
-	enum result_kind kind;
-	bool was;
-
 	pthread_mutex_lock(&v->lock);
-	was = v->final;
-	kind = v->kind;
 	verdict_reached_locked(v, &v->goal[i], cpu);
-	unlock_and_tell(v, was, kind);
+	unlock_and_tell(v);
 }
 
 void verdict_output(struct verdict *v, uint8_t byte)
 {
-	enum result_kind kind;
-	bool was;
-
 	pthread_mutex_lock(&v->lock);
-	was = v->final;
-	kind = v->kind;
 	serial_byte_locked(v, byte);
-	unlock_and_tell(v, was, kind);
+	unlock_and_tell(v);
 }
 
 static void guest_ended_locked(struct verdict *v, const char *why)
@@ -323,16 +315,11 @@ static void ended_locked(struct verdict *v, int status, const char *why)
 
 void verdict_ended(struct verdict *v, int status, const char *why)
 {
-	enum result_kind kind;
-	bool was;
-
 	pthread_mutex_lock(&v->lock);
-	was = v->final;
-	kind = v->kind;
 	serial_unfinished_locked(v); /* it will not become longer */
 	ended_locked(v, status, why ? why : "the guest ended");
 	v->final = true;
-	unlock_and_tell(v, was, kind);
+	unlock_and_tell(v);
 }
 
 /* ---- clocks ---- */
@@ -369,13 +356,9 @@ static void check_clocks_locked(struct verdict *v, int *ms)
 
 int verdict_tick(struct verdict *v)
 {
-	enum result_kind kind;
-	bool was;
 	int ms = -1;
 
 	pthread_mutex_lock(&v->lock);
-	was = v->final;
-	kind = v->kind;
 	if (v->kind == RESULT_NONE) {
 		serial_unfinished_locked(v);
 		check_clocks_locked(v, &ms);
@@ -388,7 +371,7 @@ int verdict_tick(struct verdict *v)
 		if (!v->final)
 			due_in(&ms, v->linger_us - now);
 	}
-	unlock_and_tell(v, was, kind);
+	unlock_and_tell(v);
 	return ms;
 }
 

@@ -41,6 +41,9 @@ struct verdict {
 	uint64_t settled_us;
 	uint64_t linger_us; /* settled, and final at this time; 0: it does not linger */
 	bool final;
+	/* As of the last news(). */
+	enum result_kind told_kind;
+	bool told_final;
 };
 
 /* verdict.c, locked. */
