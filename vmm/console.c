@@ -7,26 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/clock.h"
 #include "vmm/console_priv.h"
 #include "vmm/log.h"
 
-#define STALL_MS       1000	/* a reader that takes nothing for so long holds up nobody any more */
-#define FLUSH_MS       1000	/* how long console_close() and console_flush() wait for the reader */
-#define UNSTICK_NS     20000000 /* between signals to a thread that is stuck after that */
-#define SIGNAL_UNSTICK SIGURG	/* one that nothing else here uses and whose default action is none */
-#define NAP_MS	       1	/* while output flows the thread looks at it so often instead of at every byte */
-#define BACKGROUND_MS  500	/* a shell's `fg` does not tell a process that is running already */
-#define ROUND_CHUNKS   16	/* written before input is looked at again */
+#define STALL_MS       1000   /* a reader that takes nothing for so long holds up nobody any more */
+#define FLUSH_MS       1000   /* how long console_close() and console_flush() wait for the reader */
+#define UNSTICK_MS     20     /* between signals to a thread that is stuck after that */
+#define SIGNAL_UNSTICK SIGURG /* one that nothing else here uses and whose default action is none */
+#define NAP_MS	       1      /* while output flows the thread looks at it so often instead of at every byte */
+#define BACKGROUND_MS  500    /* a shell's `fg` does not tell a process that is running already */
+#define ROUND_CHUNKS   16     /* written before input is looked at again */
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(clock_us() / 1000);
 }
 
 static void console_ring(struct console *c)
@@ -395,8 +392,7 @@ void console_flush(struct console *c)
 
 	if (!c->started)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FLUSH_MS / 1000;
+	until = clock_in_ms(FLUSH_MS);
 	pthread_mutex_lock(&c->lock);
 	c->flushers++;
 	if (!c->flushed)
@@ -455,20 +451,11 @@ int console_start(struct console *c)
 	return -err;
 }
 
-static void timespec_add_ns(struct timespec *ts, long ns)
-{
-	ts->tv_nsec += ns;
-	ts->tv_sec += ts->tv_nsec / 1000000000;
-	ts->tv_nsec %= 1000000000;
-}
-
 /* The thread keeps the deadline itself, unless it is stuck in a read or write of a shared descriptor. */
 static void console_join(struct console *c)
 {
-	struct timespec until;
+	struct timespec until = clock_in_ms(FLUSH_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FLUSH_MS / 1000;
 	pthread_mutex_lock(&c->lock);
 	c->stop_ms = now_ms() + FLUSH_MS;
 	console_ring(c);
@@ -478,7 +465,7 @@ static void console_join(struct console *c)
 		/* Again and again: a signal that comes just before the call does not cut it short. */
 		if (c->may_stick)
 			pthread_kill(c->thread, SIGNAL_UNSTICK);
-		timespec_add_ns(&until, UNSTICK_NS);
+		until = clock_in_ms(UNSTICK_MS);
 	}
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);

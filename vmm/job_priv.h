@@ -20,8 +20,6 @@ struct job_child {
 	uint64_t said;	/* bytes, ever */
 };
 
-uint64_t job_now_us(void);
-
 /* What the child still has to say, up to what the pipe holds. */
 void job_child_read(struct job_child *child);
 /* The last bytes of its messages, in order, NUL-terminated; to be freed. NULL: out of memory. */

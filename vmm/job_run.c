@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/clock.h"
 #include "vmm/exit_status.h"
 #include "vmm/job_priv.h"
 #include "vmm/log.h"
@@ -164,7 +165,7 @@ static void begin_case(struct runner *run, struct job_child *child)
 	child->index = index;
 	child->said = 0;
 	child->live = gdb_line(c) != NULL;
-	child->began_us = job_now_us();
+	child->began_us = clock_us();
 	r->began = time(NULL);
 	err = fork_case(run, child, index);
 	if (!err) {
@@ -224,7 +225,7 @@ static void end_case(struct runner *run, struct job_child *child, int wait_statu
 	if (!r->began)
 		r->began = began;
 	if (!r->duration_us)
-		r->duration_us = job_now_us() - child->began_us;
+		r->duration_us = clock_us() - child->began_us;
 	job_show(run->lines, r, messages, child->live ? 0 : len, child->said - len);
 	keep_messages(r, messages, len);
 	free(messages);
@@ -254,11 +255,11 @@ static void signal_all(struct runner *run, int sig)
 static void cancel(struct runner *run)
 {
 	if (run->cancelled) {
-		run->kill_at_us = job_now_us();
+		run->kill_at_us = clock_us();
 		return;
 	}
 	run->cancelled = true;
-	run->kill_at_us = job_now_us() + GRACE_US;
+	run->kill_at_us = clock_us() + GRACE_US;
 	signal_all(run, SIGTERM);
 }
 
@@ -283,7 +284,7 @@ static void wait_for_something(struct runner *run)
 			.events = POLLIN,
 		};
 	if (run->cancelled && !run->killed) {
-		uint64_t now = job_now_us();
+		uint64_t now = clock_us();
 
 		timeout = now < run->kill_at_us ? (int)((run->kill_at_us - now) / 1000) + 1 : 0;
 	}
@@ -294,7 +295,7 @@ static void wait_for_something(struct runner *run)
 			job_child_read(&run->children[i]);
 	if (run->polled[0].revents)
 		take_signals(run);
-	if (run->cancelled && !run->killed && job_now_us() >= run->kill_at_us) {
+	if (run->cancelled && !run->killed && clock_us() >= run->kill_at_us) {
 		run->killed = true;
 		signal_all(run, SIGKILL);
 	}
@@ -389,7 +390,7 @@ static void free_places(struct runner *run)
 int job_run(const struct job *job, int parallel, job_run_case *run_case, FILE *lines, struct job_outcome *outcome)
 {
 	struct runner run = {.job = job, .run_case = run_case, .lines = lines, .outcome = outcome};
-	uint64_t began_us = job_now_us();
+	uint64_t began_us = clock_us();
 	int status = STATUS_HOST, err;
 
 	*outcome = (struct job_outcome){.began = time(NULL)};
@@ -404,7 +405,7 @@ int job_run(const struct job *job, int parallel, job_run_case *run_case, FILE *l
 	}
 	run_all(&run);
 	signals_give_back(&run);
-	outcome->duration_us = job_now_us() - began_us;
+	outcome->duration_us = clock_us() - began_us;
 	job_show_total(lines, outcome);
 	status = run.cancelled ? STATUS_ENDED : STATUS_OK;
 	for (size_t i = 0; i < outcome->n && status == STATUS_OK; i++)
