@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "vmm/spelling.h"
+
 #define ON_THE_COMMAND_LINE "it is for all cases, give it on the command line"
 
 /* clang-format off */
@@ -57,45 +59,25 @@ size_t job_key_index(const struct job_key *key)
 
 #define NEAR_MAX 32 /* longer than any key by more than a slip of the finger */
 
-/* How many letters to add, drop or change: the well-known table, one row at a time. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[NEAR_MAX + 1];
-	size_t len = strlen(b);
-
-	for (size_t j = 0; j <= len; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 0; a[i]; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = (unsigned)i + 1;
-		for (size_t j = 0; j < len; j++) {
-			unsigned best = diagonal + (tolower((unsigned char)a[i]) != b[j]);
-
-			diagonal = row[j + 1];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (diagonal + 1 < best)
-				best = diagonal + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[len];
-}
-
 const char *job_key_near(const char *name)
 {
 	const char *near = NULL;
+	char lower[NEAR_MAX];
 	unsigned least = 3;
+	size_t len;
 
 	name += strspn(name, "-");
-	if (strlen(name) > NEAR_MAX)
+	len = strlen(name);
+	if (len > NEAR_MAX)
 		return NULL;
+	for (size_t i = 0; i < len; i++)
+		lower[i] = (char)tolower((unsigned char)name[i]);
 	for (size_t i = 0; i < JOB_KEYS; i++) {
-		unsigned d = distance(name, keys[i].name);
+		size_t key_len = strlen(keys[i].name);
+		unsigned d = spelling_distance(lower, len, keys[i].name, key_len, least - 1);
 
 		/* Of a short word two wrong letters leave nothing. */
-		if (keys[i].kind != JOB_KEY_NEVER && d < least && 2 * d < strlen(keys[i].name)) {
+		if (keys[i].kind != JOB_KEY_NEVER && d < least && 2 * d < key_len) {
 			near = keys[i].name;
 			least = d;
 		}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "vmm/spelling.h"
 #include "vmm/symbols.h"
 #include "vmm/symtab_build.h"
 
@@ -292,7 +293,6 @@ bool symtab_at(const struct symtab *t, uint64_t addr, struct symtab_entry *out)
 
 /* ---- what else may have been meant ---- */
 
-#define NEAR_MAX      128 /* characters; longer names are compared no more */
 #define NEAR_KEEP     16
 #define NEAR_DISTANCE 3
 
@@ -306,37 +306,6 @@ struct near {
 static bool letters_fit(uint64_t a, uint64_t b, unsigned distance)
 {
 	return (unsigned)__builtin_popcountll(a ^ b) <= 2 * distance;
-}
-
-/* Edit distance, neighbours that change places counting once; anything above limit: limit + 1. */
-static unsigned distance(const char *a, size_t alen, const char *b, size_t blen, unsigned limit)
-{
-	unsigned row[3][NEAR_MAX + 1], *before = row[0], *last = row[1], *now = row[2];
-
-	for (size_t j = 0; j <= blen; j++)
-		last[j] = (unsigned)j;
-	for (size_t i = 1; i <= alen; i++) {
-		unsigned least = now[0] = (unsigned)i, *spare = before;
-
-		for (size_t j = 1; j <= blen; j++) {
-			unsigned best = last[j - 1] + (a[i - 1] != b[j - 1]);
-
-			if (last[j] + 1 < best)
-				best = last[j] + 1;
-			if (now[j - 1] + 1 < best)
-				best = now[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
-				best = before[j - 2] + 1;
-			now[j] = best;
-			least = best < least ? best : least;
-		}
-		if (least > limit)
-			return limit + 1;
-		before = last;
-		last = now;
-		now = spare;
-	}
-	return last[blen] <= limit ? last[blen] : limit + 1;
 }
 
 /* What the build puts beside every symbol: nothing for who did not begin with an underscore. */
@@ -379,7 +348,7 @@ static unsigned begin_score(const char *want, size_t wlen, const char *have)
 
 static unsigned score(const char *want, size_t wlen, const char *have, size_t hlen, bool may_differ, unsigned limit)
 {
-	unsigned changes = may_differ ? distance(want, wlen, have, hlen, limit) : limit + 1;
+	unsigned changes = may_differ ? spelling_distance(want, wlen, have, hlen, limit) : limit + 1;
 	unsigned more = hlen > wlen ? (unsigned)(hlen - wlen) : 0, best = SCORE_NONE;
 
 	if (changes <= limit)
@@ -425,7 +394,7 @@ size_t symtab_near(const struct symtab *t, const char *name, const char **out, s
 
 	if (max > NEAR_KEEP)
 		max = NEAR_KEEP;
-	if (!len || len > NEAR_MAX)
+	if (!len || len > SPELLING_MAX)
 		return 0;
 	for (size_t i = 0; i < t->n && max; i++) {
 		const struct item *item = &t->item[i];
@@ -434,7 +403,7 @@ size_t symtab_near(const struct symtab *t, const char *name, const char **out, s
 		bool longer = item->len > len && !(s.letters & ~t->sign[i].letters);
 		struct near new = {.item = i};
 
-		if (item->len > NEAR_MAX || (generated(name_of(t, i)) && name[0] != '_'))
+		if (item->len > SPELLING_MAX || (generated(name_of(t, i)) && name[0] != '_'))
 			continue;
 		if (!differ && !longer && item->len != len &&
 			(item->len < begin || memcmp(name_of(t, i), name, begin) != 0))
