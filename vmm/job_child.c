@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/exit_status.h"
+#include "vmm/log.h"
 
 static void keep(struct job_child *child, const char *text, size_t len)
 {
@@ -20,21 +21,6 @@ static void keep(struct job_child *child, const char *text, size_t len)
 	memcpy(child->messages + at, text, first);
 	memcpy(child->messages, text + first, len - first);
 	child->said += len;
-}
-
-/* As good as it goes: the text is kept, too. */
-static void pass_on(const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(STDERR_FILENO, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
 }
 
 /* At most what a pipe holds at once: one that floods its line does not keep the parent from the others. */
@@ -49,7 +35,7 @@ void job_child_read(struct job_child *child)
 	if (n > 0) {
 		keep(child, buf, (size_t)n);
 		if (child->live)
-			pass_on(buf, (size_t)n);
+			log_bytes(buf, (size_t)n);
 	} else if (!n || errno != EAGAIN) {
 		close(child->fd);
 		child->fd = -1;

@@ -28,6 +28,20 @@ void log_set_context(const char *(*context)(void))
 	log_context = context;
 }
 
+void log_bytes(const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(STDERR_FILENO, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
 static size_t log_append(char *out, size_t at, const char *text, size_t n)
 {
 	if (n > LOG_LINE_MAX - at)
@@ -56,14 +70,7 @@ static void log_write(const char *prefix, const char *fmt, va_list ap)
 		at = log_append(out, at, end, strlen(end));
 		line += n + (line[n] == '\n');
 	}
-	for (size_t done = 0; done < at;) {
-		ssize_t n = write(STDERR_FILENO, out + done, at - done);
-
-		if (n < 0 && errno != EINTR)
-			break;
-		if (n > 0)
-			done += (size_t)n;
-	}
+	log_bytes(out, at);
 	errno = saved_errno;
 }
 

@@ -7,10 +7,13 @@
 #define VMM_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "minivmm: warning: " */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* only with --verbose */
+/* What is a message already, as it is; as good as it goes. */
+void log_bytes(const char *text, size_t len);
 void log_set_verbose(bool on);
 void log_set_raw_tty(bool on);
 
