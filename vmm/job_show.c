@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/printable.h"
+
 #define LINES_SHOWN  100 /* the last of what a guest or its machine said; --report has more */
 #define LINE_MAX_LEN 1024
 #define INDENT	     "    "
@@ -26,36 +28,6 @@ static const char *last_lines(const char *text, size_t len, size_t *before)
 	return at;
 }
 
-/* Bytes that a terminal would act on are written out; what is left may be UTF-8. */
-static void put_line(FILE *to, const char *line, size_t len)
-{
-	fputs(INDENT, to);
-	if (len && line[len - 1] == '\r')
-		len--;
-	for (size_t i = 0; i < len && i < LINE_MAX_LEN; i++) {
-		unsigned char c = (unsigned char)line[i];
-
-		if ((c < ' ' && c != '\t') || c == 0x7f)
-			fprintf(to, "\\x%02x", c);
-		else
-			fputc(c, to);
-	}
-	if (len > LINE_MAX_LEN)
-		fprintf(to, "... (%zu bytes more)", len - LINE_MAX_LEN);
-	fputc('\n', to);
-}
-
-static void put_text(FILE *to, const char *text, const char *end)
-{
-	while (text < end) {
-		const char *nl = memchr(text, '\n', (size_t)(end - text));
-		const char *stop = nl ? nl : end;
-
-		put_line(to, text, (size_t)(stop - text));
-		text = nl ? nl + 1 : end;
-	}
-}
-
 static void put_last(FILE *to, const char *title, const char *text, size_t len)
 {
 	size_t before;
@@ -67,7 +39,7 @@ static void put_last(FILE *to, const char *title, const char *text, size_t len)
 	if (before)
 		fprintf(to, " (%zu lines before these)", before);
 	fputc('\n', to);
-	put_text(to, from, text + len);
+	printable_lines(to, INDENT, from, (size_t)(text + len - from), LINE_MAX_LEN);
 }
 
 void job_show(FILE *to, const struct result *r, const char *messages, size_t len, uint64_t dropped)
@@ -79,7 +51,7 @@ void job_show(FILE *to, const struct result *r, const char *messages, size_t len
 	if (r->kind != RESULT_PASS) {
 		if (r->text_len) {
 			fputs(INDENT "--- evidence\n", to);
-			put_text(to, r->text, r->text + r->text_len);
+			printable_lines(to, INDENT, r->text, r->text_len, LINE_MAX_LEN);
 		}
 		put_last(to, "the end of the guest's serial output", (const char *)r->serial, r->serial_len);
 		if (dropped)

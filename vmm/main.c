@@ -16,6 +16,7 @@
 #include "vmm/job_run.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
+#include "vmm/printable.h"
 #include "vmm/report.h"
 #include "vmm/result.h"
 #include "vmm/signals.h"
@@ -175,12 +176,10 @@ static void show_evidence(const struct result *r, const struct options *opts)
 {
 	if (result_outcome(r) == OUTCOME_PASSED || !r->text_len)
 		return;
-	fprintf(stderr, "%.*s", (int)r->text_len, r->text);
+	printable_lines(stderr, "", r->text, r->text_len, SIZE_MAX);
 	if (strcmp(opts->serial, "stdio") && r->serial_len) {
 		fprintf(stderr, "serial output, the last %zu bytes:\n", r->serial_len);
-		fwrite(r->serial, 1, r->serial_len, stderr);
-		if (r->serial[r->serial_len - 1] != '\n')
-			fputc('\n', stderr);
+		printable_lines(stderr, "", (const char *)r->serial, r->serial_len, SIZE_MAX);
 	}
 	fflush(stderr);
 }

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* Characters that a terminal, a viewer or a parser acts on instead of showing them; beside these, C0, DEL and C1. */
 /* clang-format off */
@@ -91,4 +92,65 @@ size_t glyph_escape(char out[GLYPH_ESCAPED_MAX], const char *bytes, size_t n, co
 	}
 	out[at] = '\0';
 	return at;
+}
+
+/* Whole or not at all: half a character or half an escape is worse than none. */
+void printable_put(struct printable_line *l, const char *text, size_t n)
+{
+	if (n < l->len - l->at) {
+		memcpy(l->buf + l->at, text, n);
+		l->at += n;
+	} else {
+		l->len = l->at + 1; /* nothing more, not even what is shorter */
+	}
+	l->buf[l->at] = '\0';
+}
+
+void printable_text(struct printable_line *l, const char *text, size_t n)
+{
+	char escaped[GLYPH_ESCAPED_MAX];
+	enum glyph kind;
+	uint32_t c;
+
+	for (size_t len; n; text += len, n -= len) {
+		len = glyph_next(text, n, &kind, &c);
+		if (kind == GLYPH_PLAIN && c != '\n' && c != '\t')
+			printable_put(l, text, len);
+		else
+			printable_put(l, escaped, glyph_escape(escaped, text, len, "\\"));
+	}
+}
+
+static void put_line(FILE *to, const char *line, size_t n, size_t max)
+{
+	char escaped[GLYPH_ESCAPED_MAX];
+	enum glyph kind;
+	uint32_t c;
+	size_t at = 0;
+
+	while (n && line[n - 1] == '\r')
+		n--;
+	for (size_t len; at < n && at < max; at += len) {
+		len = glyph_next(line + at, n - at, &kind, &c);
+		if (kind == GLYPH_PLAIN) {
+			fwrite(line + at, 1, len, to);
+		} else {
+			glyph_escape(escaped, line + at, len, "\\");
+			fputs(escaped, to);
+		}
+	}
+	if (at < n)
+		fprintf(to, "... (%zu bytes more)", n - at);
+	fputc('\n', to);
+}
+
+void printable_lines(FILE *to, const char *indent, const char *text, size_t n, size_t max)
+{
+	for (const char *end = text + n, *stop; text < end; text = stop + (stop < end)) {
+		stop = memchr(text, '\n', (size_t)(end - text));
+		if (!stop)
+			stop = end;
+		fputs(indent, to);
+		put_line(to, text, (size_t)(stop - text), max);
+	}
 }

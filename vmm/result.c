@@ -76,63 +76,31 @@ const char *result_reason(const struct result *r, size_t *len)
 	return text;
 }
 
-struct line {
-	char *buf;
-	size_t at, len;
-};
-
-/* Whole or not at all: half a character or half an escape is worse than none. */
-static void line_put(struct line *l, const char *text, size_t n)
-{
-	if (n < l->len - l->at) {
-		memcpy(l->buf + l->at, text, n);
-		l->at += n;
-	} else {
-		l->len = l->at + 1; /* nothing more, not even what is shorter */
-	}
-}
-
-static void line_text(struct line *l, const char *text, size_t n)
-{
-	char escaped[GLYPH_ESCAPED_MAX];
-	enum glyph kind;
-	uint32_t c;
-
-	for (size_t len; n; text += len, n -= len) {
-		len = glyph_next(text, n, &kind, &c);
-		if (kind == GLYPH_PLAIN && c != '\n' && c != '\t')
-			line_put(l, text, len);
-		else
-			line_put(l, escaped, glyph_escape(escaped, text, len, "\\"));
-	}
-}
-
 void result_line(const struct result *r, char *buf, size_t len)
 {
 	static const char *const words[OUTCOMES] = {"PASS", "FAIL", "ERROR", "SKIP"};
 	enum result_outcome outcome = result_outcome(r);
 	size_t name = strnlen(r->name, sizeof(r->name)), reason_len;
-	struct line l = {buf, 0, len};
+	struct printable_line l = {buf, 0, len};
 	const char *reason = result_reason(r, &reason_len);
 	char text[128];
 
 	if (!len)
 		return;
-	line_put(&l, words[outcome], strlen(words[outcome]));
+	printable_put(&l, words[outcome], strlen(words[outcome]));
 	if (name)
-		line_put(&l, " ", 1);
-	line_text(&l, r->name, name);
+		printable_put(&l, " ", 1);
+	printable_text(&l, r->name, name);
 	if (outcome == OUTCOME_FAILED || outcome == OUTCOME_ERROR) {
 		snprintf(text, sizeof(text), " (%s, status %d)", result_kind_name(r->kind), r->status);
-		line_put(&l, text, strlen(text));
+		printable_put(&l, text, strlen(text));
 	}
-	line_put(&l, ": ", 2);
-	line_text(&l, reason, reason_len);
+	printable_put(&l, ": ", 2);
+	printable_text(&l, reason, reason_len);
 	if (r->duration_us && outcome != OUTCOME_SKIPPED) {
 		uint64_t ms = r->duration_us / 1000;
 
 		snprintf(text, sizeof(text), " after %" PRIu64 ".%03u s", ms / 1000, (unsigned)(ms % 1000));
-		line_put(&l, text, strlen(text));
+		printable_put(&l, text, strlen(text));
 	}
-	buf[l.at] = '\0';
 }

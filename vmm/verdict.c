@@ -10,6 +10,7 @@
 
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/printable.h"
 #include "vmm/verdict_priv.h"
 
 #define UNFINISHED_MS 100 /* how often a line without its end is looked at */
@@ -400,8 +401,11 @@ bool verdict_failed(struct verdict *v)
 
 void verdict_reason(struct verdict *v, char *buf, size_t len)
 {
+	struct printable_line line = {buf, 0, len};
+
+	buf[0] = '\0';
 	pthread_mutex_lock(&v->lock);
-	snprintf(buf, len, "%s", v->reason);
+	printable_text(&line, v->reason, strlen(v->reason));
 	pthread_mutex_unlock(&v->lock);
 }
 

@@ -56,7 +56,7 @@ int verdict_tick(struct verdict *v);
 bool verdict_final(struct verdict *v);
 /* Did it fail, by what the guest did? Then there is something to be looked at. After verdict_final(). */
 bool verdict_failed(struct verdict *v);
-/* Why it is decided, one line. */
+/* Why it is decided, one line for people's eyes (vmm/printable.h). */
 void verdict_reason(struct verdict *v, char *buf, size_t len);
 /* The CPU that decided it, 0 if none did. */
 int verdict_cpu(struct verdict *v);

@@ -462,7 +462,9 @@ static void scene_says(unsigned long n, unsigned long m)
 		"Oops: 0002 [#1] SMP\nCall Trace:\n---[ end trace 0000000000000000 ]---\n",
 		"watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:1]\n",
 		"Kernel panic - not syncing: no working init found\n---[ end Kernel panic - not syncing ]---\n",
-		"rcu: INFO: rcu_sched self-detected stall on CPU\n", "login: ", /* does not end */
+		"rcu: INFO: rcu_sched self-detected stall on CPU\n",
+		"login: ", /* does not end */
+		"Oops: \033[31mred\2332J\n",
 	};
 
 	say(lines[n % (sizeof(lines) / sizeof(lines[0]))]);

@@ -344,6 +344,18 @@ def _():
 		tap.equal(r['goals'][0]['count'], 1, 'and what it had reached')
 
 
+@tap.test('what a guest says does nothing to a terminal that shows why it failed', timeout=60)
+def _():
+	r = Run('says,5', '--serial', 'null')
+	tap.equal((r.json['verdict'], r.status), ('oops', OOPS), 'verdict; errors: ' + r.err)
+	tap.equal(r.json['serial'].rstrip(), 'Oops: \x1b[31mred\\x9b2J', 'in the report, as JSON has it')
+	tap.contains(r.err, ' bytes:\nOops: \\x1b[31mred\\x9b2J\n', 'evidence')
+	tap.contains(r.err, 'the kernel said: Oops: \\x1b[31mred\\x9b2J', 'closing line')
+	tap.check(r.err.replace('\n', '').isprintable(), 'only that: %r' % r.err)
+	with failed('says,5', '--serial', 'null') as (p, _sock, _report):
+		tap.contains(p.errors(), 'Oops: \\x1b[31mred\\x9b2J; waiting for gdb', 'why it waits')
+
+
 # ---- --stop-on-fail ----
 
 @contextlib.contextmanager
