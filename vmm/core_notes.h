@@ -21,6 +21,16 @@ struct core_notes {
 void core_note_add(struct core_notes *n, const char *name, uint32_t type, const void *desc, size_t len);
 void core_notes_free(struct core_notes *n);
 
+/* What Linux's struct elf_prstatus begins with, before the ISA's registers. */
+struct core_prstatus_head {
+	uint32_t signo, code, error;
+	uint16_t cursig, pad;
+	uint64_t sigpend, sighold;
+	uint32_t pid, ppid, pgrp, sid;
+	uint64_t times[4][2];
+};
+_Static_assert(sizeof(struct core_prstatus_head) == 112, "struct elf_prstatus");
+
 /* One CPU, its registers readable. */
 struct core_cpu {
 	int id;

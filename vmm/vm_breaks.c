@@ -154,9 +154,8 @@ static int open_symbols(struct vm_breaks *b, const struct goal_option *g)
 		log_error("--break %s: %s has no symbols that can be read%s; --symbols FILE has to name its vmlinux",
 			g->text, b->vm->opts->kernel, b->vm->opts->kaslr ? " before it has chosen its address" : "");
 	else if (err == -ENOTSUP)
-		log_error(
-			"--break %s: this host's KVM does not show when %s has unpacked itself; --symbols FILE has to "
-			"name its vmlinux",
+		log_error("--break %s: this host's KVM does not show when %s has unpacked itself; "
+			  "--symbols FILE has to name its vmlinux",
 			g->text, b->vm->opts->kernel);
 	b->late = !err;
 	return err ? STATUS_USAGE : 0;
@@ -303,9 +302,8 @@ int vm_breaks_found(struct vm_breaks *b)
 	int status = 0;
 
 	if (!b->symbols) {
-		log_error("%s: it has unpacked itself, and no table of symbols (CONFIG_KALLSYMS) is in it; --symbols "
-			  "FILE "
-			  "has to name its vmlinux",
+		log_error("%s: it has unpacked itself, and no table of symbols (CONFIG_KALLSYMS) is in it; "
+			  "--symbols FILE has to name its vmlinux",
 			b->vm->opts->kernel);
 		return STATUS_USAGE;
 	}

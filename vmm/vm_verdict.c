@@ -1,13 +1,9 @@
 #include "vmm/vm_verdict.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/arch.h"
 #include "vmm/core.h"
 #include "vmm/evidence.h"
 #include "vmm/exit_status.h"
@@ -15,7 +11,6 @@
 #include "vmm/log.h"
 #include "vmm/verdict.h"
 #include "vmm/vm_breaks.h"
-#include "vmm/vm_verdict.h"
 
 #define PARK_MS 5000 /* how long a vCPU may need to come out of the guest */
 

@@ -3,7 +3,6 @@
  * user_pt_regs and user_fpsimd_state (asm/ptrace.h of arm64).
  */
 #include <elf.h>
-#include <stddef.h>
 
 #include "arch/arch.h"
 #include "vmm/core_notes.h"
@@ -12,15 +11,11 @@
 #define VECTORS 32
 
 struct prstatus {
-	uint32_t signo, code, error;
-	uint16_t cursig, pad;
-	uint64_t sigpend, sighold;
-	uint32_t pid, ppid, pgrp, sid;
-	uint64_t times[4][2];
+	struct core_prstatus_head head;
 	uint64_t x[GENERAL], sp, pc, pstate;
 	uint32_t fpvalid, pad2;
 };
-_Static_assert(offsetof(struct prstatus, x) == 112 && sizeof(struct prstatus) == 392, "struct elf_prstatus");
+_Static_assert(sizeof(struct prstatus) == 392, "struct elf_prstatus");
 
 struct fpregs {
 	uint8_t v[VECTORS][16];
@@ -45,7 +40,7 @@ static bool fill_fpregs(struct fpregs *f, const struct core_cpu *c)
 void arch_core_cpu(struct core_notes *out, const struct core_cpu *c)
 {
 	struct prstatus p = {
-		.pid = (uint32_t)c->id + 1,
+		.head.pid = (uint32_t)c->id + 1,
 		.sp = core_cpu_value(c, "sp"),
 		.pc = core_cpu_value(c, "pc"),
 		.pstate = core_cpu_value(c, "cpsr"),

@@ -4,7 +4,6 @@
  * QEMU's note, as its dump-guest-memory describes it.
  */
 #include <elf.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "arch/arch.h"
@@ -21,19 +20,15 @@ static const char *const user_regs[] = {"r15", "r14", "r13", "r12", "rbp", "rbx"
 #define USER_ORIG_RAX 15
 
 struct prstatus {
-	uint32_t signo, code, error;
-	uint16_t cursig, pad;
-	uint64_t sigpend, sighold;
-	uint32_t pid, ppid, pgrp, sid;
-	uint64_t times[4][2];
+	struct core_prstatus_head head;
 	uint64_t reg[USER_REGS];
 	uint32_t fpvalid, pad2;
 };
-_Static_assert(offsetof(struct prstatus, reg) == 112 && sizeof(struct prstatus) == 336, "struct elf_prstatus");
+_Static_assert(sizeof(struct prstatus) == 336, "struct elf_prstatus");
 
 static void add_prstatus(struct core_notes *out, const struct core_cpu *c, bool fpvalid)
 {
-	struct prstatus p = {.pid = (uint32_t)c->id + 1, .fpvalid = fpvalid};
+	struct prstatus p = {.head.pid = (uint32_t)c->id + 1, .fpvalid = fpvalid};
 
 	for (size_t i = 0; i < USER_REGS; i++)
 		p.reg[i] = user_regs[i] ? core_cpu_value(c, user_regs[i]) : ~0ull; /* in no system call */
