@@ -1,6 +1,5 @@
 #include "vmm/evidence.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "arch/text.h"

@@ -1,7 +1,6 @@
 #include "vmm/vm_symtab.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "arch/arch.h"

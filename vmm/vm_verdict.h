@@ -11,11 +11,9 @@
 #ifndef VMM_VM_VERDICT_H
 #define VMM_VM_VERDICT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct vm;
-struct options;
 struct result;
 
 /* ---- main thread ---- */
