@@ -57,11 +57,6 @@ static bool find_symbol(void *ctx, const char *name, uint64_t *addr)
 	return true;
 }
 
-static bool is_code(char type)
-{
-	return type == 'T' || type == 't' || type == 'W' || type == 'w';
-}
-
 static bool symbol_at(const struct symtab *t, uint64_t addr, struct symtab_entry *e)
 {
 	return t && symtab_at(t, addr, e);
@@ -72,7 +67,7 @@ static bool find_function(void *ctx, uint64_t addr, struct unwind_function *out)
 	const struct walker *w = ctx;
 	struct symtab_entry e;
 
-	if (!symbol_at(w->t, addr, &e) || !is_code(e.type))
+	if (!symbol_at(w->t, addr, &e) || !symtab_is_code(e.type))
 		return false;
 	*out = (struct unwind_function){.start = e.addr, .size = e.size, .name = e.name};
 	return true;
@@ -89,7 +84,7 @@ static bool is_text(void *ctx, uint64_t addr)
 	struct mapping map;
 
 	if (symbol_at(w->t, addr, &e))
-		return is_code(e.type);
+		return symtab_is_code(e.type);
 	if (vm_debug_translate(w->d, w->cpu, addr, &map) < 0 || !map.executable)
 		return false;
 	if (!map.writable)

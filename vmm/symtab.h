@@ -20,6 +20,9 @@ struct symtab_entry {
 	const char *name; /* lives as long as the table */
 };
 
+/* Is what has this type code? */
+bool symtab_is_code(char type);
+
 /*
  * All sections, files, undefined and nameless symbols left out, and the marks that arm64's tools leave in code ($x,
  * $d). 0 or -errno (-ENOMEM). The file may be closed after. See also vmm/kallsyms.h and vmm/vm_symtab.h.

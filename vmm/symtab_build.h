@@ -17,7 +17,4 @@ int symtab_add(struct symtab *t, uint64_t addr, uint64_t size, char type, const 
 /* No more follow. 0 or -ENOMEM; the table is to be freed in any case. */
 int symtab_finish(struct symtab *t);
 
-/* Is what has this type code? */
-bool symtab_is_code(char type);
-
 #endif
