@@ -80,7 +80,7 @@ static void check_child_send(int (*fn)(void), const char *what)
 	pid_t pid;
 
 	if (pipe(p))
-		return;
+		abort();
 	pid = spawn(null, p[1], fn);
 	tap_ok(read_all(p[0], buf, BIG) && is_pattern(buf, BIG, 0), "%s: every byte to a pipe", what);
 	tap_ok(exits_0(pid), "%s: and the end of input is no end", what);
@@ -91,7 +91,7 @@ static void check_child_send(int (*fn)(void), const char *what)
 	tap_ok(exits_0(pid), "%s: a reader that closes neither kills nor blocks", what);
 	close(p[1]);
 	if (pipe(p))
-		return;
+		abort();
 	pid = spawn(null, p[1], fn);
 	tap_ok(exits_0(pid), "%s: a reader that never reads does not hang the end", what);
 	close(p[0]);
@@ -111,7 +111,7 @@ static void test_streams(void)
 	check_child_send(child_send, "stdio");
 	check_child_send(child_send_shared, "stdio, blocking");
 	if (pipe(in) || pipe(out) || socketpair(AF_UNIX, SOCK_STREAM, 0, sv))
-		return;
+		abort();
 	pid = spawn(in[0], out[1], child_echo);
 	host = (struct stream){.fd = in[1], .n = BIG};
 	pthread_create(&writer, NULL, host_writer, &host);
