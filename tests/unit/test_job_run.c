@@ -54,8 +54,9 @@ static void crash(void)
 /* Waits until `n` cases run at once: only if they really are side by side. */
 static void meet(int n)
 {
-	int now = atomic_fetch_add(&shared->together, 1) + 1;
+	int now;
 
+	atomic_fetch_add(&shared->together, 1);
 	for (int ms = 0; atomic_load(&shared->most) < n && ms < WAIT_MS; ms += 5) {
 		now = atomic_load(&shared->together);
 		if (now > atomic_load(&shared->most))
