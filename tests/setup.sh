@@ -5,7 +5,7 @@
 #	tests/setup.sh [--cache DIR] [--packages] [LAYER...]
 #
 # Layers: gdb kvm nested (QEMU and Bochs) fuzz arm64 (to build and test arm64,
-# in QEMU), or what this host can use of them: all. DIR (default
+# in QEMU), or what this host can use of them: all; and lint. DIR (default
 # $BUILD/tests/cache, BUILD defaults to build/ and this host's ISA) gets
 # Debian's kernels, unpacked there and never installed:
 #
@@ -45,7 +45,7 @@ need() { want="$want $1"; missing="$missing${missing:+, }$2"; }
 
 usage() {
 	say "$*"
-	say "usage: tests/setup.sh [--cache DIR] [--packages] [all|gdb|kvm|nested|bochs|fuzz|arm64]..."
+	say "usage: tests/setup.sh [--cache DIR] [--packages] [all|gdb|kvm|nested|bochs|fuzz|arm64|lint]..."
 	exit 2
 }
 
@@ -105,11 +105,16 @@ check_packages() {
 		[ -e "${fuzzer:-/none}" ] || [ -n "$(ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-* 2>/dev/null)" ] ||
 			need libclang-rt-dev "libFuzzer's runtime (libclang-rt)"
 	fi
+	if wants_layer lint; then
+		for tool in clang-format clang-tidy cppcheck; do
+			have $tool || need $tool $tool
+		done
+	fi
+	if [ "$host" != arm64 ] && { wants_layer arm64 || wants_layer lint; }; then
+		have aarch64-linux-gnu-gcc || need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		[ -e $arm64_libc ] || need libc6-dev-arm64-cross "the C library for arm64"
+	fi
 	if wants_layer arm64; then
-		if [ "$host" != arm64 ]; then
-			have aarch64-linux-gnu-gcc || need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
-			[ -e $arm64_libc ] || need libc6-dev-arm64-cross "the C library for arm64"
-		fi
 		have gdb-multiarch || need gdb-multiarch gdb-multiarch
 		qemu_ok qemu-system-aarch64 || need qemu-system-arm "qemu-system-aarch64 (10 or newer)"
 	fi
@@ -381,7 +386,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--cache) [ $# -gt 1 ] || usage "--cache needs a folder"; cache=$2; shift;;
 	--packages) packages_only=1;;
-	gdb|unit|fake|kvm|fuzz|bochs|bench|arm64) layers="$layers $1";;
+	gdb|unit|fake|kvm|fuzz|bochs|bench|arm64|lint) layers="$layers $1";;
 	nested) layers="$layers $nests";;
 	all) layers="$layers gdb kvm fuzz $nests";;
 	*) usage "unknown layer or option: $1";;
