@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "gdb/buf.h"
+#include "gdb/knock.h"
 #include "gdb/server_line.h"
 #include "gdb/server_lingering.h"
 #include "gdb/session.h"
@@ -32,7 +33,7 @@
 
 /*
  * The client's place.
- *   VACANT   nobody (conn.in < 0), or a line on which nobody has spoken
+ *   VACANT   nobody (conn.in < 0), or a line on which nobody has said a whole packet
  *   ACTIVE   session != NULL
  *   CLOSING  the session is over, its last output is still to be sent, until `deadline`
  */
@@ -53,6 +54,7 @@ struct gdb_server {
 	/* The server's thread only. */
 	enum place place;
 	struct line_conn conn;
+	struct gdb_knock knock; /* VACANT: what was said so far */
 	struct gdb_session *session;
 	struct gdb_buf out;
 	size_t sent; /* of out */
@@ -121,8 +123,14 @@ static bool client_flush(struct gdb_server *srv)
 	while (srv->sent < srv->out.len) {
 		ssize_t n = line_write(&srv->conn, srv->out.data + srv->sent, srv->out.len - srv->sent);
 
-		if (n == -EAGAIN)
+		if (n == -EAGAIN) {
+			/* A slow reader may never let it become empty: what it has read must not pile up. */
+			if (srv->sent > srv->out.len / 2) {
+				gdb_buf_consume(&srv->out, srv->sent);
+				srv->sent = 0;
+			}
 			return true;
+		}
 		if (n < 0) {
 			client_gone(srv);
 			return false;
@@ -187,29 +195,35 @@ static void client_refuse(struct gdb_server *srv, struct line_conn *conn, const 
 	*conn = (struct line_conn){-1, -1, false};
 }
 
+/* Nobody has been there so far. */
+static void client_knocks(struct gdb_server *srv, const uint8_t *data, size_t n)
+{
+	switch (gdb_knock_input(&srv->knock, data, n)) {
+	case GDB_KNOCK_NOT_YET:
+		return;
+	case GDB_KNOCK_TOO_LONG:
+		if (!srv->persistent)
+			client_refuse(srv, &srv->conn, "packet too long");
+		return;
+	case GDB_KNOCK_PACKET:
+		break;
+	}
+	if (client_open(srv))
+		gdb_session_input(srv->session, srv->knock.held.data, srv->knock.held.len, &srv->out);
+	else if (!srv->persistent)
+		client_refuse(srv, &srv->conn, "the machine has ended");
+	gdb_knock_free(&srv->knock);
+	session_settle(srv);
+}
+
 static void client_bytes(struct gdb_server *srv, const uint8_t *data, size_t n)
 {
-	/*
-	 * The machine is stopped for a client that has something to say: its first packet begins the session. Who
-	 * only connects to see if somebody listens, and acks and noise on a serial line, do not.
-	 */
 	if (srv->place == VACANT) {
-		const uint8_t *start = memchr(data, '$', n);
-
-		if (!start)
-			return;
-		if (!client_open(srv)) {
-			if (!srv->persistent)
-				client_refuse(srv, &srv->conn, "the machine has ended");
-			return;
-		}
-		n -= (size_t)(start - data);
-		data = start;
+		client_knocks(srv, data, n);
+	} else if (srv->place == ACTIVE) {
+		gdb_session_input(srv->session, data, n, &srv->out);
+		session_settle(srv);
 	}
-	if (srv->place != ACTIVE)
-		return;
-	gdb_session_input(srv->session, data, n, &srv->out);
-	session_settle(srv);
 }
 
 static void line_ended(struct gdb_server *srv)
@@ -312,6 +326,7 @@ static void client_accept(struct gdb_server *srv)
 	/* A connection on which nobody speaks does not keep others out. */
 	if (srv->conn.in >= 0)
 		client_refuse(srv, &srv->conn, "another debugger is attached");
+	gdb_knock_free(&srv->knock);
 	srv->conn = conn;
 }
 
@@ -427,6 +442,7 @@ static void server_finish(struct gdb_server *srv)
 			break;
 	}
 	gdb_buf_free(&srv->out);
+	gdb_knock_free(&srv->knock);
 	lingering_close(&srv->linger);
 	if (!srv->persistent)
 		line_conn_close(&srv->conn);

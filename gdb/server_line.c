@@ -12,98 +12,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 
 #define BACKLOG 8
-
-/* ---- unix sockets ---- */
-
-/* 0: the path is free (now); -EADDRINUSE: somebody listens there; -EEXIST: it is no socket. */
-static int remove_stale(const struct sockaddr_un *addr)
-{
-	struct stat st;
-	int fd, err = 0;
-
-	if (lstat(addr->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED)
-		err = errno == ENOENT ? 0 : -EADDRINUSE;
-	else if (unlink(addr->sun_path) < 0 && errno != ENOENT)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-static const char *unix_error(int err)
-{
-	switch (err) {
-	case -EADDRINUSE:
-		return "another program listens there; end it, or name another path";
-	case -EEXIST:
-		return "the file exists and is no socket; name another path";
-	case -ENOENT:
-	case -ENOTDIR:
-		return "no such folder";
-	default:
-		return strerror(-err);
-	}
-}
-
-static int bind_private(int fd, const struct sockaddr_un *addr)
-{
-	/* Nobody but the owner may connect, from the moment the name exists. */
-	mode_t old = umask(0177);
-	int err = bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
-
-	umask(old);
-	return err;
-}
-
-static int open_unix(struct server_line *l, const char *path)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	struct stat st;
-	int err;
-
-	l->kind = LINE_UNIX;
-	if (!path[0] || strlen(path) >= sizeof(addr.sun_path)) {
-		log_error(
-			"gdb socket \"%s\": a path of 1 to %zu characters is needed", path, sizeof(addr.sun_path) - 1);
-		return -ENAMETOOLONG;
-	}
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	err = remove_stale(&addr);
-	if (err)
-		goto fail;
-	l->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->listen_fd < 0) {
-		err = -errno;
-		goto fail;
-	}
-	err = bind_private(l->listen_fd, &addr);
-	if (err)
-		goto fail;
-	l->path = strdup(path);
-	if (!l->path || lstat(path, &st) < 0 || listen(l->listen_fd, BACKLOG) < 0) {
-		err = l->path ? -errno : -ENOMEM;
-		unlink(path);
-		goto fail;
-	}
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
-	return 0;
-fail:
-	log_error("gdb socket %s: %s", path, unix_error(err));
-	return err;
-}
 
 /* ---- TCP ---- */
 
@@ -158,6 +71,17 @@ static int tcp_address(const char *host, unsigned port, struct sockaddr_storage 
 	return -EINVAL;
 }
 
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
+
+	if (addr->ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+}
+
 static int open_tcp(struct server_line *l, const char *spec)
 {
 	struct sockaddr_storage addr;
@@ -184,6 +108,9 @@ static int open_tcp(struct server_line *l, const char *spec)
 	setsockopt(l->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(l->listen_fd, (struct sockaddr *)&addr, len) < 0 || listen(l->listen_fd, BACKLOG) < 0)
 		goto fail;
+	if (!is_loopback(&addr))
+		log_warn("gdb tcp:%s: whoever reaches this address owns the guest: the protocol has no authentication",
+			spec);
 	return 0;
 fail:
 	err = -errno;
@@ -259,52 +186,63 @@ static int open_chardev(struct server_line *l, const char *path)
 
 /* ---- all of them ---- */
 
+static const struct server_line closed = {.listen_fd = -1, .unix_socket = {.fd = -1}, .conn = {-1, -1, false}};
+
+static int open_unix(struct server_line *l, const char *path)
+{
+	int err = unix_socket_open(&l->unix_socket, "gdb", path);
+
+	l->kind = LINE_UNIX;
+	l->listen_fd = l->unix_socket.fd;
+	return err;
+}
+
 int line_open(struct server_line *l, const char *spec)
 {
 	int err;
 
-	*l = (struct server_line){.listen_fd = -1, .conn = {-1, -1, false}};
+	*l = closed;
 	if (!strcmp(spec, "stdio"))
 		err = open_stdio(l);
+	else if (spec[0] == ':') /* as gdb has it: no host is this one */
+		err = open_tcp(l, spec);
 	else if (!strncmp(spec, "tcp:", 4))
 		err = open_tcp(l, spec + 4);
 	else if (!strncmp(spec, "chardev:", 8))
 		err = open_chardev(l, spec + 8);
 	else
 		err = open_unix(l, spec);
-	if (err) {
-		if (l->listen_fd >= 0)
-			close(l->listen_fd);
-		free(l->path);
-		*l = (struct server_line){.listen_fd = -1, .conn = {-1, -1, false}};
-	}
+	if (err)
+		line_close(l);
 	return err;
 }
 
 void line_close(struct server_line *l)
 {
-	struct stat st;
-
-	if (l->kind == LINE_UNIX && l->path && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-		unlink(l->path);
-	if (l->listen_fd >= 0)
+	if (l->kind == LINE_UNIX)
+		unix_socket_close(&l->unix_socket);
+	else if (l->listen_fd >= 0)
 		close(l->listen_fd);
 	if (l->raw)
 		tcsetattr(l->conn.in, TCSANOW, &l->saved);
 	if (l->kind == LINE_CHARDEV)
 		line_conn_close(&l->conn);
-	free(l->path);
-	*l = (struct server_line){.listen_fd = -1, .conn = {-1, -1, false}};
+	*l = closed;
 }
 
 int line_accept(struct server_line *l, struct line_conn *conn)
 {
 	int one = 1, idle = 60, interval = 10, probes = 3;
-	int fd = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd;
 
-	if (fd < 0)
-		return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
-	if (l->kind == LINE_TCP) {
+	if (l->kind == LINE_UNIX) {
+		fd = unix_socket_accept(&l->unix_socket);
+		if (fd < 0)
+			return fd;
+	} else {
+		fd = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		/* A client whose host vanished must not hold the machine's only place for ever. */
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));

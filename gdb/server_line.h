@@ -10,6 +10,8 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include "vmm/unix_socket.h"
+
 enum line_kind {
 	LINE_UNIX,
 	LINE_TCP,
@@ -27,9 +29,7 @@ struct server_line {
 	enum line_kind kind;
 	int listen_fd;	       /* LINE_UNIX, LINE_TCP; else -1 */
 	struct line_conn conn; /* LINE_STDIO, LINE_CHARDEV */
-	char *path;	       /* LINE_UNIX, LINE_CHARDEV */
-	dev_t dev;	       /* LINE_UNIX: the socket that we made, so that no other is unlinked */
-	ino_t ino;
+	struct unix_socket unix_socket;
 	bool raw; /* LINE_CHARDEV: a terminal that was made raw; as it was before: */
 	struct termios saved;
 };

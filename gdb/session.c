@@ -237,8 +237,9 @@ static void session_event(struct gdb_session *s, enum gdb_packet_event ev)
 			gdb_buf_putc(s->out, '-');
 		break;
 	case GDB_PACKET_TOO_LONG:
+		/* While it runs this is one of those that do not fit into the queue. */
 		if (!s->link.noack)
-			gdb_buf_putc(s->out, '+');
+			gdb_buf_putc(s->out, answers(s) ? '+' : '-');
 		packet_lost(s, -EMSGSIZE, "packet too long");
 		break;
 	case GDB_PACKET_ACK:

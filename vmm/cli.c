@@ -143,12 +143,12 @@ static bool parse_gdb(struct options *opts, const char *text)
 		log_error("--gdb %s: a path is missing", text);
 		return false;
 	}
-	if (has_prefix(text, "tcp:")) {
+	if (text[0] == ':' || has_prefix(text, "tcp:")) {
 		const char *colon = strrchr(text, ':');
 		uint64_t port;
 
 		if (number_parse(colon + 1, &port, NULL) || !port || port > UINT16_MAX) {
-			log_error("--gdb %s: a port from 1 to 65535 is needed: tcp:[HOST:]PORT", text);
+			log_error("--gdb %s: a port from 1 to 65535 is needed: :PORT or tcp:[HOST:]PORT", text);
 			return false;
 		}
 	}

@@ -262,7 +262,7 @@ static void console_poll_set(struct console *c, struct pollfd *p, bool readable)
 	for (int i = 0; i < SLOTS; i++)
 		p[i] = (struct pollfd){.fd = -1};
 	p[SLOT_BELL] = (struct pollfd){.fd = c->doorbell, .events = POLLIN};
-	p[SLOT_EVENT] = (struct pollfd){.fd = c->kind == CONSOLE_UNIX ? c->listen_fd : c->watch_fd, .events = POLLIN};
+	p[SLOT_EVENT] = (struct pollfd){.fd = c->kind == CONSOLE_UNIX ? c->socket.fd : c->watch_fd, .events = POLLIN};
 	if (duplex) {
 		/* No events, but its hanging up is told all the same; once is enough. */
 		if (in || out || !c->hung_up)
@@ -359,7 +359,7 @@ int console_open(struct console **out, const char *spec, const struct console_ho
 	pthread_cond_init(&c->done_cond, &attr);
 	pthread_cond_init(&c->flush_cond, &attr);
 	pthread_condattr_destroy(&attr);
-	c->in_fd = c->out_fd = c->listen_fd = c->watch_fd = c->base_fd = c->slave_fd = -1;
+	c->in_fd = c->out_fd = c->watch_fd = c->base_fd = c->slave_fd = -1;
 	if (!c->ring || !c->in || c->doorbell < 0)
 		log_error("serial: %s", c->doorbell < 0 ? strerror(errno) : "out of memory");
 	else

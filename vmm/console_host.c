@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -177,82 +176,18 @@ static int open_file(struct console *c, const char *path)
 
 /* ---- unix ---- */
 
-static int unix_address(struct sockaddr_un *addr, const char *path)
-{
-	memset(addr, 0, sizeof(*addr));
-	addr->sun_family = AF_UNIX;
-	if (strlen(path) >= sizeof(addr->sun_path)) {
-		log_error("serial: the socket's path is too long (%zu bytes at most): %s", sizeof(addr->sun_path) - 1,
-			path);
-		return -ENAMETOOLONG;
-	}
-	memcpy(addr->sun_path, path, strlen(path) + 1);
-	return 0;
-}
-
-/* Remove a socket that nobody listens on; refuse to touch anything else. */
-static int remove_stale(const struct sockaddr_un *addr)
-{
-	const char *path = addr->sun_path;
-	struct stat st;
-	int fd, err;
-
-	if (lstat(path, &st))
-		return 0;
-	if (!S_ISSOCK(st.st_mode)) {
-		log_error("serial: %s exists and is not a socket; remove it or choose another path", path);
-		return -EEXIST;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	err = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? errno : 0;
-	close(fd);
-	if (err != ECONNREFUSED) {
-		log_error("serial: %s is in use by another process; choose another path", path);
-		return -EADDRINUSE;
-	}
-	return unlink(path) ? -errno : 0;
-}
-
 static int open_unix(struct console *c, const char *path)
 {
-	struct sockaddr_un addr;
-	struct stat st;
-	int err = unix_address(&addr, path);
-
-	if (!err)
-		err = remove_stale(&addr);
-	if (err)
-		return err;
-	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* The socket's own mode becomes the file's, so it is never reachable by others, not even for a moment. */
-	if (c->listen_fd < 0 || fchmod(c->listen_fd, 0600) ||
-		bind(c->listen_fd, (const struct sockaddr *)&addr, sizeof(addr))) {
-		err = -errno;
-		log_error("serial: cannot make the socket %s: %s", path, strerror(-err));
-		return err;
-	}
-	memcpy(c->path, addr.sun_path, sizeof(c->path));
-	if (!lstat(c->path, &st)) {
-		c->path_dev = st.st_dev;
-		c->path_ino = st.st_ino;
-	}
-	if (listen(c->listen_fd, 4)) {
-		err = -errno;
-		log_error("serial: cannot listen on %s: %s", path, strerror(-err));
-		return err;
-	}
 	c->write_mode = WRITE_SOCKET;
 	c->in_socket = true;
 	c->lossy = true;
-	return 0;
+	return unix_socket_open(&c->socket, "serial", path);
 }
 
 static void unix_accept(struct console *c)
 {
 	static const char busy[] = "minivmm: the serial port has another client\r\n";
-	int fd = accept4(c->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = unix_socket_accept(&c->socket);
 
 	if (fd < 0)
 		return;
@@ -272,7 +207,7 @@ static void unix_accept(struct console *c)
 
 int console_host_open(struct console *c, const char *spec)
 {
-	c->in_fd = c->out_fd = c->listen_fd = c->watch_fd = c->base_fd = c->slave_fd = -1;
+	c->in_fd = c->out_fd = c->watch_fd = c->base_fd = c->slave_fd = -1;
 	if (!strcmp(spec, "null")) {
 		c->kind = CONSOLE_NULL;
 		c->discard = true;
@@ -308,8 +243,6 @@ static void close_fd(int fd)
 
 void console_host_close(struct console *c)
 {
-	struct stat st;
-
 	if (c->in_tty)
 		console_tty_close();
 	if (c->kind == CONSOLE_PTY && c->out_fd >= 0)
@@ -321,10 +254,7 @@ void console_host_close(struct console *c)
 	close_fd(c->base_fd);
 	close_fd(c->slave_fd);
 	close_fd(c->watch_fd);
-	close_fd(c->listen_fd);
-	/* Only our own: somebody may have put another one in its place. */
-	if (c->path[0] && !lstat(c->path, &st) && st.st_dev == c->path_dev && st.st_ino == c->path_ino)
-		unlink(c->path);
+	unix_socket_close(&c->socket);
 }
 
 void console_host_event(struct console *c)

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/un.h>
 
 #include "vmm/console.h"
+#include "vmm/unix_socket.h"
 
 #define RING_SIZE  65536 /* guest output on its way to the reader; what a late reader is shown */
 #define INPUT_SIZE 65536 /* host input that the guest has not taken yet */
@@ -73,7 +73,6 @@ struct console {
 
 	/* The console thread's own (main thread's before it starts and after it ended). */
 	int in_fd, out_fd; /* -1: nobody there, or that direction has ended */
-	int listen_fd;	   /* unix */
 	int watch_fd;	   /* pty: inotify, tells that the slave was opened */
 	int base_fd;	   /* what in_fd and out_fd are copies of. pty: the master; unix: the client, or -1 */
 	int slave_fd;	   /* pty without inotify: keeps the slave open, -1 otherwise */
@@ -90,9 +89,7 @@ struct console {
 	size_t in_at, in_len;
 	struct console_escape escape;
 
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* unix: what to unlink */
-	dev_t path_dev;
-	ino_t path_ino;
+	struct unix_socket socket; /* unix */
 };
 
 /* console.c, console thread. */

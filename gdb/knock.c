@@ -1,0 +1,36 @@
+#include "gdb/knock.h"
+
+#include "gdb/session.h"
+
+#define SUM_DIGITS 2
+#define FRAME_MAX  (2 * GDB_PACKET_MAX + 2 + SUM_DIGITS) /* every byte escaped */
+
+void gdb_knock_free(struct gdb_knock *k)
+{
+	gdb_buf_free(&k->held);
+	k->sum_left = 0;
+}
+
+enum gdb_knock_event gdb_knock_input(struct gdb_knock *k, const uint8_t *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (data[i] == '$') {
+			gdb_buf_reset(&k->held);
+			k->sum_left = 0;
+		} else if (!k->held.len) {
+			continue;
+		}
+		gdb_buf_putc(&k->held, (char)data[i]);
+		if (k->held.len > FRAME_MAX || k->held.failed) {
+			gdb_knock_free(k);
+			return GDB_KNOCK_TOO_LONG;
+		}
+		if (data[i] == '#' && !k->sum_left) {
+			k->sum_left = SUM_DIGITS;
+		} else if (k->sum_left && !--k->sum_left) {
+			gdb_buf_put(&k->held, data + i + 1, n - i - 1);
+			return GDB_KNOCK_PACKET;
+		}
+	}
+	return GDB_KNOCK_NOT_YET;
+}
