@@ -199,6 +199,43 @@ static void test_no_reader(void)
 	machine_end();
 }
 
+/* ---- clients that never say a whole packet ---- */
+
+static void test_half_said(void)
+{
+	static uint8_t data[64 * 1024];
+	int fd, other;
+
+	machine_start(path);
+	fd = unix_client(path);
+	say_bytes(fd, "$?#3", 4);
+	usleep(50000);
+	tap_is_u64((uint64_t)atomic_load(&m.opens), 0, "half a packet stops nothing");
+	other = unix_client(path);
+	tap_is_str(talk(other, "?"), STOPPED, "nor keeps others out");
+	tap_is_str(hear(fd), "E.another debugger is attached", "who said it is told");
+	tap_is_str(talk(other, "D"), "OK", "the other one leaves");
+	close(fd);
+	close(other);
+	fd = unix_client(path);
+	say_bytes(fd, "$?#3", 4);
+	usleep(20000);
+	say_bytes(fd, "f", 1);
+	tap_is_str(hear(fd), STOPPED, "a packet in two pieces");
+	tap_is_str(talk(fd, "D"), "OK", "and goes");
+	close(fd);
+	fd = unix_client(path);
+	memset(data, '$', 1);
+	memset(data + 1, 'a', sizeof(data) - 1);
+	for (int i = 0; i < 8 && say_bytes(fd, data, sizeof(data)); i++)
+		data[0] = 'a';
+	tap_is_str(hear(fd), "E.packet too long", "one that never ends is told so");
+	tap_is_str(hear(fd), NULL, "and hung up on");
+	tap_is_u64((uint64_t)atomic_load(&m.opens), 2, "without a session");
+	close(fd);
+	machine_end();
+}
+
 /* ---- the end of the machine ---- */
 
 static void test_end(void)
@@ -376,6 +413,7 @@ int main(void)
 	test_stale();
 	test_clients();
 	test_no_reader();
+	test_half_said();
 	test_end();
 	test_device();
 	rmdir(dir);

@@ -103,6 +103,19 @@ static void test_queue(void)
 	driver_end();
 }
 
+static void test_too_long(void)
+{
+	static uint8_t packet[GDB_PACKET_MAX + 1];
+
+	memset(packet, 'q', sizeof(packet));
+	start_plain();
+	tap_is_str(driver_send(packet, sizeof(packet)), "-", "a packet that is too long and cannot be answered now");
+	stop_signal(0, 5);
+	tap_is_str(driver_send(packet, sizeof(packet)), "+E90", "and one that can");
+	tap_is_str(driver_send(packet, GDB_PACKET_MAX), "+", "the largest one");
+	driver_end();
+}
+
 /* 200 requests of 64 KiB each, and nobody who reads: many times what is let out at once. */
 static void test_backpressure(void)
 {
@@ -241,6 +254,7 @@ int main(void)
 	test_ack_order();
 	test_interrupt();
 	test_queue();
+	test_too_long();
 	test_backpressure();
 	test_naks();
 	test_garbage();
