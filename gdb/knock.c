@@ -1,5 +1,8 @@
 #include "gdb/knock.h"
 
+#include <string.h>
+
+#include "gdb/packet.h"
 #include "gdb/session.h"
 
 #define SUM_DIGITS 2
@@ -13,11 +16,15 @@ void gdb_knock_free(struct gdb_knock *k)
 
 enum gdb_knock_event gdb_knock_input(struct gdb_knock *k, const uint8_t *data, size_t n)
 {
+	static const uint8_t between[] = {'+', '-', GDB_INTERRUPT}; /* packets */
+
 	for (size_t i = 0; i < n; i++) {
 		if (data[i] == '$') {
 			gdb_buf_reset(&k->held);
 			k->sum_left = 0;
 		} else if (!k->held.len) {
+			if (k->strict && !memchr(between, data[i], sizeof(between)))
+				return GDB_KNOCK_STRANGE;
 			continue;
 		}
 		gdb_buf_putc(&k->held, (char)data[i]);

@@ -198,22 +198,28 @@ static void client_refuse(struct gdb_server *srv, struct line_conn *conn, const 
 /* Nobody has been there so far. */
 static void client_knocks(struct gdb_server *srv, const uint8_t *data, size_t n)
 {
+	const char *why = "the machine has ended";
+
 	switch (gdb_knock_input(&srv->knock, data, n)) {
 	case GDB_KNOCK_NOT_YET:
 		return;
-	case GDB_KNOCK_TOO_LONG:
-		if (!srv->persistent)
-			client_refuse(srv, &srv->conn, "packet too long");
-		return;
 	case GDB_KNOCK_PACKET:
+		if (!client_open(srv))
+			break;
+		gdb_session_input(srv->session, srv->knock.held.data, srv->knock.held.len, &srv->out);
+		gdb_knock_free(&srv->knock);
+		session_settle(srv);
+		return;
+	case GDB_KNOCK_STRANGE:
+		why = "this line is for debuggers";
+		break;
+	case GDB_KNOCK_TOO_LONG:
+		why = "packet too long";
 		break;
 	}
-	if (client_open(srv))
-		gdb_session_input(srv->session, srv->knock.held.data, srv->knock.held.len, &srv->out);
-	else if (!srv->persistent)
-		client_refuse(srv, &srv->conn, "the machine has ended");
 	gdb_knock_free(&srv->knock);
-	session_settle(srv);
+	if (!srv->persistent)
+		client_refuse(srv, &srv->conn, why);
 }
 
 static void client_bytes(struct gdb_server *srv, const uint8_t *data, size_t n)
@@ -493,6 +499,7 @@ int gdb_server_open(struct gdb_server **out, const char *spec, const struct gdb_
 	srv->service = *service;
 	srv->persistent = srv->line.kind == LINE_STDIO || srv->line.kind == LINE_CHARDEV;
 	srv->conn = srv->line.conn;
+	srv->knock.strict = !srv->persistent;
 	lingering_init(&srv->linger);
 	*out = srv;
 	return 0;

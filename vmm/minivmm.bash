@@ -43,7 +43,7 @@ _minivmm()
 	--gdb)
 		case $word in
 		chardev:*) _minivmm_files chardev: "${word#*:}" ;;
-		tcp:*) ;;
+		:* | tcp:*) ;;
 		*)
 			_minivmm_files '' "$word"
 			local files=("${COMPREPLY[@]}")

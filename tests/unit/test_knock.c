@@ -35,6 +35,14 @@ static void says_nothing(const char *text)
 	gdb_knock_free(&k);
 }
 
+static void strange(const char *text, enum gdb_knock_event want)
+{
+	struct gdb_knock k = {.strict = true};
+
+	tap_ok(gdb_knock_input(&k, (const uint8_t *)text, strlen(text) + !*text) == want, "on a line for debuggers alone: %s", text);
+	gdb_knock_free(&k);
+}
+
 static void test_length(void)
 {
 	static uint8_t data[4096];
@@ -69,6 +77,11 @@ int main(void)
 	says_nothing("$m1000,10");
 	says_nothing("$m1000,10#");
 	says_nothing("$m1000,10#5");
+	strange("POST / HTTP/1.1\r\n\r\n$k#6b", GDB_KNOCK_STRANGE);
+	strange("+\r\n$k#6b", GDB_KNOCK_STRANGE);
+	strange("", GDB_KNOCK_STRANGE); /* its NUL */
+	strange("++-\003+$?#3f\r\n", GDB_KNOCK_PACKET);
+	strange("$POST\r\n", GDB_KNOCK_NOT_YET);
 	test_length();
 	return tap_done();
 }

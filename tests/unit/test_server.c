@@ -231,6 +231,11 @@ static void test_half_said(void)
 		data[0] = 'a';
 	tap_is_str(hear(fd), "E.packet too long", "one that never ends is told so");
 	tap_is_str(hear(fd), NULL, "and hung up on");
+	close(fd);
+	fd = unix_client(path);
+	say_bytes(fd, "POST / HTTP/1.1\r\n\r\n$k#6b", 24);
+	tap_is_str(hear(fd), "E.this line is for debuggers", "and so is a browser");
+	tap_is_str(hear(fd), NULL, "whatever its page has sent");
 	tap_is_u64((uint64_t)atomic_load(&m.opens), 2, "without a session");
 	close(fd);
 	machine_end();

@@ -32,6 +32,9 @@ static void test_bad_lines(void)
 	char spec[256];
 
 	refuse("tcp:", "port from 1 to 65535");
+	refuse(":", "port from 1 to 65535");
+	refuse(":0", "port from 1 to 65535");
+	refuse(":123456", "port from 1 to 65535");
 	refuse("tcp:0", "port from 1 to 65535");
 	refuse("tcp:65536", "port from 1 to 65535");
 	refuse("tcp:99999999999999999999", "port from 1 to 65535");
@@ -127,6 +130,7 @@ static void test_tcp(void)
 	bool has_v6;
 
 	test_tcp_spec("tcp:%u", AF_INET);
+	test_tcp_spec(":%u", AF_INET);
 	test_tcp_spec("tcp:127.0.0.1:%u", AF_INET);
 	test_tcp_spec("tcp:localhost:%u", AF_INET);
 	v6.sin6_addr = in6addr_loopback;
