@@ -405,6 +405,7 @@ static void scene_flood(unsigned long n, unsigned long m)
 		for (int digit = 7; digit >= 0; digit--, rest /= 10)
 			line[digit] = (char)('0' + rest % 10);
 		isa_write(line, sizeof(line) - 1);
+		turns++;
 	}
 	if (m)
 		isa_getc();

@@ -6,7 +6,6 @@ running, it writes to a file. LINE_FLOOD=N: floods of N MiB."""
 import contextlib
 import fcntl
 import os
-import pty
 import re
 import select
 import signal
@@ -21,6 +20,7 @@ sys.dont_write_bytecode = True          # the source tree stays clean
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 
 import tap              # noqa: E402
+from elfsyms import symbols     # noqa: E402
 from rsp import Rsp, frame      # noqa: E402
 from vm import Vm, guest_path, listening, wait_for      # noqa: E402
 
@@ -50,6 +50,13 @@ def memory(pid):
 	must not touch more of its own in between."""
 	with open('/proc/%d/status' % pid) as f:
 		return int(re.search(r'VmRSS:\s*(\d+) kB', f.read()).group(1)) << 10
+
+
+def ends(p, what):
+	begin = time.monotonic()
+	p.signal(signal.SIGTERM)
+	tap.equal(p.wait(60), 16, 'status')
+	tap.check(time.monotonic() - begin < END, '%s: SIGTERM took %.1f s' % (what, time.monotonic() - begin))
 
 
 class Line:
@@ -101,7 +108,6 @@ class Line:
 
 	def is_bounded(self, what):
 		grown = memory(self.vm.pid) - self.rss
-		tap.diag('%s %d KiB' % (what, grown >> 10))
 		tap.check(grown < GROWTH, '%s: memory has grown by %d KiB' % (what, grown >> 10))
 
 	def is_quiet(self, what):
@@ -111,10 +117,7 @@ class Line:
 		tap.check(used < LOOK / 2, '%s: %.2f s of processor time in %.1f s' % (what, used, LOOK))
 
 	def ends(self, what):
-		begin = time.monotonic()
-		self.vm.signal(signal.SIGTERM)
-		tap.equal(self.vm.wait(60), 16, 'status')
-		tap.check(time.monotonic() - begin < END, '%s: SIGTERM took %.1f s' % (what, time.monotonic() - begin))
+		ends(self.vm, what)
 
 
 def flood(s, data, size=FLOOD, read=0):
@@ -302,6 +305,48 @@ def _():
 			line.ends('floods')
 		finally:
 			thread.join()
+
+
+# ---- the serial line ----
+
+HELD = 65536 + 2 * 4096     # bytes of output that wait for a reader: the console's, and a pipe's of one page
+
+
+def not_read(how, where, d):
+	"""The other end of that serial line, as a descriptor to close."""
+	if how == 'pty':
+		wait_for(lambda: '/dev/pts/' in where.errors(), where.describe)
+		return os.open(re.search(r'/dev/pts/\d+', where.errors()).group(0), os.O_RDWR | os.O_NOCTTY)
+	wait_for(lambda: listening(d + '/s'), where.describe)
+	with socket.socket(socket.AF_UNIX) as s:
+		s.connect(d + '/s')
+		return s.detach()
+
+
+@tap.test('serial output that nobody reads: the guest goes on, memory stays, SIGTERM ends it', timeout=60)
+def _():
+	turns = symbols(guest_path('lab'))['turns']
+	for how, size in ('stdio', HELD + 4096), ('unix', 4096), ('pty', 4096):
+		with tempfile.TemporaryDirectory() as d:
+			fds = list(os.pipe())
+			fcntl.fcntl(fds[1], fcntl.F_SETPIPE_SZ, 4096)
+			with Vm(['--kernel', guest_path('lab'), '--cmdline', 'lab=flood,10000000', '--gdb', d + '/gdb', '--gdb-attach',
+				 '--serial', how + ':' + d + '/s' if how == 'unix' else how], stdout=fds[1]) as p:
+				if how != 'stdio':
+					fds.append(not_read(how, p, d))
+				wait_for(lambda: listening(d + '/gdb'), p.describe)
+				written, rss = 0, 0
+				while written < size:
+					time.sleep(0.2)
+					with Rsp(d + '/gdb') as c:
+						c.hello()
+						written = c.read_int(turns) * 64
+					rss = rss or memory(p.pid)
+				grown = memory(p.pid) - rss
+				tap.check(grown < 2 * HELD, '%s: memory has grown by %d KiB' % (how, grown >> 10))
+				ends(p, how)
+			for fd in fds:
+				os.close(fd)
 
 
 # ---- who it is ----
