@@ -324,7 +324,7 @@ int elf_load(const struct elf_image *elf, struct guest_memory *mem)
 	for (int i = 0; i < elf->nsegments; i++) {
 		const struct elf_segment *seg = &elf->segment[i];
 
-		if (!memory_at(mem, seg->pa, seg->memsz))
+		if (!memory_has(mem, seg->pa, seg->memsz))
 			return elf_bad(elf->file,
 				"needs memory at 0x%" PRIx64 "-0x%" PRIx64 ", where %" PRIu64
 				" MiB of guest RAM do not reach (--mem)",

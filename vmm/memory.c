@@ -128,40 +128,41 @@ void *memory_at(const struct guest_memory *mem, uint64_t gpa, uint64_t len)
 	return host && len <= room ? host : NULL;
 }
 
-/*
- * Ranges may touch, and an access may then cross from one into the next: checked whole before anything is copied.
- */
-static int memory_check(const struct guest_memory *mem, uint64_t gpa, uint64_t len)
+bool memory_has(const struct guest_memory *mem, uint64_t gpa, uint64_t len)
 {
-	while (len) {
-		uint64_t room;
+	return memory_at(mem, gpa, len);
+}
 
-		if (!memory_span(mem, gpa, &room))
-			return -EFAULT;
-		if (room >= len)
-			return 0;
-		gpa += room;
-		len -= room;
-	}
-	return 0;
+uint64_t memory_reach(const struct guest_memory *mem, uint64_t gpa, uint64_t max)
+{
+	uint64_t n = 0, room;
+
+	while (n < max && gpa + n >= gpa && memory_span(mem, gpa + n, &room))
+		n += room < max - n ? room : max - n;
+	return n;
+}
+
+/* Once, whatever the compiler knows of the buffer: a guest may be writing there. */
+static void copy_once(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+	__asm__ volatile("" : : : "memory");
 }
 
 static int memory_copy(const struct guest_memory *mem, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t len)
 {
-	int err = memory_check(mem, gpa, len);
-
-	if (err)
-		return err;
+	if (memory_reach(mem, gpa, len) != len)
+		return -EFAULT;
 	while (len) {
 		uint64_t room = 0;
 		uint8_t *host = memory_span(mem, gpa, &room);
 		size_t n = len < room ? len : (size_t)room;
 
 		if (to) {
-			memcpy(to, host, n);
+			copy_once(to, host, n);
 			to += n;
 		} else {
-			memcpy(host, from, n);
+			copy_once(host, from, n);
 			from += n;
 		}
 		gpa += n;

@@ -2,10 +2,15 @@
  * Guest RAM. The ranges are fixed before the first vCPU starts, so every
  * thread may read the table without a lock. Addresses and lengths come from
  * guests and files: every function checks them, overflow included.
+ *
+ * A running guest changes its memory while we look. memory_read() copies, so that what is checked is what is used. A
+ * pointer into it, by memory_at() or memory_span(), is only for files that say why theirs is safe; tests/house/rooms.py
+ * has their names.
  */
 #ifndef VMM_MEMORY_H
 #define VMM_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,11 +35,15 @@ struct guest_memory {
 int memory_init(struct guest_memory *mem, int vm_fd);
 void memory_free(struct guest_memory *mem);
 
+/* Is [gpa, gpa + len) RAM in one range? len may be 0. */
+bool memory_has(const struct guest_memory *mem, uint64_t gpa, uint64_t len);
+/* How many bytes from gpa on are RAM, max at most. */
+uint64_t memory_reach(const struct guest_memory *mem, uint64_t gpa, uint64_t max);
 /* Host pointer to gpa if [gpa, gpa+len) is RAM in one range, else NULL. len may be 0. */
 void *memory_at(const struct guest_memory *mem, uint64_t gpa, uint64_t len);
 /* Host pointer to gpa and how many bytes follow it in its range; NULL if gpa is not RAM. */
 void *memory_span(const struct guest_memory *mem, uint64_t gpa, uint64_t *len);
-/* 0 or -EFAULT (nothing copied). */
+/* 0 or -EFAULT (nothing copied). Ranges may touch, and an access may cross from one into the next. */
 int memory_read(const struct guest_memory *mem, uint64_t gpa, void *buf, size_t len);
 int memory_write(struct guest_memory *mem, uint64_t gpa, const void *buf, size_t len);
 /*

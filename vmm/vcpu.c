@@ -19,6 +19,7 @@
 #include "arch/arch.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/run_page.h"
 #include "vmm/vm_kaslr.h"
 
 #define KICK_SIGNAL SIGUSR1
@@ -80,7 +81,7 @@ void vcpu_accessed(struct vcpu *vcpu, const struct vm_access *a)
 	vcpu->io_pending = true;
 }
 
-static void vcpu_access_mmio(struct vcpu *vcpu)
+static bool vcpu_access_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	struct vm_access a = {
@@ -91,20 +92,23 @@ static void vcpu_access_mmio(struct vcpu *vcpu)
 		.write = run->mmio.is_write,
 	};
 
+	if (!run_mmio_valid(run))
+		return false;
 	if (a.write && vcpu_ram_write(vcpu)) {
 		vcpu->io_pending = true;
-		return;
+		return true;
 	}
 	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
 	access_bus(&vcpu->vm->mmio, a.addr, a.size, run->mmio.data, a.write);
 	memcpy(&a.value, run->mmio.data, sizeof(a.value));
 	vcpu_accessed(vcpu, &a);
+	return true;
 }
 
-static void vcpu_access_io(struct vcpu *vcpu)
+static bool vcpu_access_io(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	uint8_t *data = run_io_data(run, vcpu->run_size);
 	struct vm_access a = {
 		.kind = VM_CATCH_IO,
 		.addr = run->io.port,
@@ -113,19 +117,20 @@ static void vcpu_access_io(struct vcpu *vcpu)
 		.write = run->io.direction == KVM_EXIT_IO_OUT,
 	};
 
+	if (!data)
+		return false;
 	vcpu->catching = vm_debug_catches(vcpu->vm->debug, &a);
 	for (uint32_t i = 0; i < run->io.count; i++)
 		access_bus(&vcpu->vm->pio, run->io.port, run->io.size, data + i * run->io.size, a.write);
 	memcpy(&a.value, data, a.size);
 	vcpu_accessed(vcpu, &a);
+	return true;
 }
 
-static void vcpu_access(struct vcpu *vcpu)
+/* False: what KVM says of it makes no sense. */
+static bool vcpu_access(struct vcpu *vcpu)
 {
-	if (vcpu->run->exit_reason == KVM_EXIT_MMIO)
-		vcpu_access_mmio(vcpu);
-	else
-		vcpu_access_io(vcpu);
+	return vcpu->run->exit_reason == KVM_EXIT_MMIO ? vcpu_access_mmio(vcpu) : vcpu_access_io(vcpu);
 }
 
 static int finish_io(struct vcpu *vcpu, struct vm_stop *late)
@@ -145,7 +150,8 @@ static int finish_io(struct vcpu *vcpu, struct vm_stop *late)
 		switch (vcpu->run->exit_reason) {
 		case KVM_EXIT_IO:
 		case KVM_EXIT_MMIO:
-			vcpu_access(vcpu);
+			if (!vcpu_access(vcpu))
+				return -EPROTO;
 			break;
 		case KVM_EXIT_DEBUG:
 			return arch_debug_cause(vcpu, late);
@@ -314,7 +320,10 @@ static void vcpu_io_stepped(struct vcpu *vcpu)
 
 static void vcpu_io_exit(struct vcpu *vcpu)
 {
-	vcpu_access(vcpu);
+	if (!vcpu_access(vcpu)) {
+		vcpu_unrecoverable(vcpu, "an access to a device that makes no sense");
+		return;
+	}
 	vm_kaslr_look(vcpu);
 	if ((vcpu->stepping || vcpu->ram.news != RAM_NONE) && !vcpu->panicked && !vcpu->power.held)
 		vcpu_io_stepped(vcpu);

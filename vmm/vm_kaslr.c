@@ -40,20 +40,14 @@ static bool read_kernel(void *ctx, uint64_t va, void *buf, size_t len)
 
 	while (len) {
 		struct mapping m;
-		uint64_t ram;
-		const uint8_t *host;
 		size_t n = len;
 
 		if (arch_kernel_translate(vcpu, va, &m) < 0)
 			return false;
-		host = memory_span(&vcpu->vm->mem, m.gpa, &ram);
-		if (!host)
-			return false;
-		if (n > ram)
-			n = (size_t)ram;
 		if (n > m.len)
 			n = (size_t)m.len;
-		memcpy(to, host, n);
+		if (memory_read(&vcpu->vm->mem, m.gpa, to, n))
+			return false;
 		to += n;
 		va += n;
 		len -= n;

@@ -1,6 +1,7 @@
 #include "vmm/vm_symtab.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "arch/arch.h"
@@ -130,14 +131,20 @@ void vm_unpacked_look(struct vcpu *vcpu)
 
 int vm_symtab_from_ram(struct vm *vm, struct symtab **out)
 {
-	struct arch_unpacked where;
 	struct kallsyms_bytes ram;
+	struct arch_unpacked where;
+	uint8_t *copy;
+	int err = -ENODATA;
 
-	if (!arch_kernel_unpacked(vm, &where))
+	if (!arch_kernel_unpacked(vm, &where) || !memory_has(&vm->mem, where.gpa, where.len))
 		return -ENODATA;
-	ram = (struct kallsyms_bytes){
-		.data = memory_at(&vm->mem, where.gpa, where.len), .len = where.len, .va = where.va};
-	if (!ram.data)
-		return -ENODATA;
-	return symtab_from_kallsyms(out, vm->opts->kernel, &ram, 1);
+	/* A copy: the guest may be running, and another of its CPUs change what has been checked here. */
+	copy = malloc(where.len);
+	if (!copy)
+		return -ENOMEM;
+	ram = (struct kallsyms_bytes){.data = copy, .len = where.len, .va = where.va};
+	if (!memory_read(&vm->mem, where.gpa, copy, where.len))
+		err = symtab_from_kallsyms(out, vm->opts->kernel, &ram, 1);
+	free(copy);
+	return err;
 }

@@ -60,7 +60,7 @@ int arm64_boot_take_image(struct boot *b, uint64_t gpa, uint64_t size)
 	uint64_t end = gpa + size;
 	int err;
 
-	if (!memory_at(b->mem, gpa, size)) {
+	if (!memory_has(b->mem, gpa, size)) {
 		log_error("%s: needs RAM at 0x%" PRIx64 "-0x%" PRIx64 ", the guest has it at 0x%" PRIx64 "-0x%" PRIx64
 			  " (--mem gives more of it)",
 			b->image->path, gpa, end - 1, b->mem->range[0].gpa,
@@ -84,7 +84,7 @@ int arm64_boot_take_image(struct boot *b, uint64_t gpa, uint64_t size)
 
 bool arm64_boot_place_at(struct boot *b, uint64_t gpa, uint64_t size)
 {
-	return memory_at(b->mem, gpa, size) && overlap(b, gpa, size) < 0 && !take(b, gpa, size);
+	return memory_has(b->mem, gpa, size) && overlap(b, gpa, size) < 0 && !take(b, gpa, size);
 }
 
 int arm64_boot_place_high(struct boot *b, uint64_t size, uint64_t align, uint64_t max, uint64_t *gpa)

@@ -14,7 +14,7 @@ enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)
 	const struct kvm_run *run = vcpu->run;
 
 	if (run->exit_reason == KVM_EXIT_ARM_NISV && (run->arm_nisv.esr_iss & ESR_WNR) &&
-		memory_at(&vcpu->vm->mem, run->arm_nisv.fault_ipa, 1))
+		memory_has(&vcpu->vm->mem, run->arm_nisv.fault_ipa, 1))
 		return ARCH_EXIT_WRITE;
 	return ARCH_EXIT_UNKNOWN;
 }

@@ -55,19 +55,12 @@ size_t arm64_virt_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len)
 	while (done < len) {
 		size_t n = len - done;
 		struct mapping m;
-		uint64_t ram;
-		const uint8_t *host;
 
 		if (arch_translate(vcpu, addr + done, &m) < 0)
 			break;
-		host = memory_span(&vcpu->vm->mem, m.gpa, &ram);
-		if (!host)
+		n = (size_t)memory_reach(&vcpu->vm->mem, m.gpa, n < m.len ? n : m.len);
+		if (!n || memory_read(&vcpu->vm->mem, m.gpa, (uint8_t *)buf + done, n))
 			break;
-		if (ram > m.len)
-			ram = m.len;
-		if (n > ram)
-			n = (size_t)ram;
-		memcpy((uint8_t *)buf + done, host, n);
 		done += n;
 	}
 	return done;

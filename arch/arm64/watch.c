@@ -118,14 +118,14 @@ struct tables {
 
 static void walk(struct vcpu *vcpu, struct tables *t, uint64_t table, unsigned bits, int level)
 {
-	uint64_t size = 1ull << (bits + ENTRY_BITS), granule = 1ull << t->page_shift;
-	const uint64_t *desc = memory_at(&vcpu->vm->mem, table, size);
+	uint64_t size = 1ull << (bits + ENTRY_BITS), granule = 1ull << t->page_shift, desc;
+	const struct guest_memory *mem = &vcpu->vm->mem;
 
-	if (!desc || !page_set_enter(&t->set, table, size) || level == LAST_LEVEL)
+	if (!memory_has(mem, table, size) || !page_set_enter(&t->set, table, size) || level == LAST_LEVEL)
 		return;
-	for (uint64_t i = 0; i < 1ull << bits && !t->set.found; i++) {
-		if ((desc[i] & DESC_TABLE) == DESC_TABLE)
-			walk(vcpu, t, desc[i] & DESC_ADDRESS & ~(granule - 1), t->page_shift - ENTRY_BITS, level + 1);
+	for (uint64_t at = 0; at < size && !t->set.found; at += sizeof(desc)) {
+		if (!memory_read(mem, table + at, &desc, sizeof(desc)) && (desc & DESC_TABLE) == DESC_TABLE)
+			walk(vcpu, t, desc & DESC_ADDRESS & ~(granule - 1), t->page_shift - ENTRY_BITS, level + 1);
 	}
 }
 

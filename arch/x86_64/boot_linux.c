@@ -163,7 +163,7 @@ static int place_kernel(struct boot *b, const struct setup_header *hdr, uint64_t
 {
 	uint64_t want = hdr->pref_address, room = hdr->init_size > size ? hdr->init_size : size;
 
-	if (memory_at(b->mem, want, room) && want >= b->acpi_end) {
+	if (memory_has(b->mem, want, room) && want >= b->acpi_end) {
 		*gpa = want;
 		return boot_take(b, want, room);
 	}
@@ -183,7 +183,7 @@ static void note_unpacked(struct boot *b, const struct setup_header *hdr, uint64
 {
 	uint64_t to = gpa > hdr->pref_address ? gpa : hdr->pref_address;
 
-	if (b->kaslr || !memory_at(b->mem, to, hdr->init_size))
+	if (b->kaslr || !memory_has(b->mem, to, hdr->init_size))
 		return;
 	b->unpacked.gpa = to;
 	b->unpacked.len = hdr->init_size;
@@ -203,7 +203,7 @@ int boot_bzimage(struct boot *b)
 	err = place_kernel(b, hdr, size, &gpa);
 	if (err)
 		return err;
-	memcpy(memory_at(b->mem, gpa, size), code, size);
+	memory_write(b->mem, gpa, code, size);
 	hdr->code32_start = gpa;
 	note_unpacked(b, hdr, gpa);
 	err = boot_load_initrd(b, hdr->initrd_addr_max ? hdr->initrd_addr_max : INITRD_MAX);

@@ -81,7 +81,7 @@ int boot_take_image(struct boot *b, uint64_t gpa, uint64_t size)
 {
 	const char *path = b->image->path;
 
-	if (!memory_at(b->mem, gpa, size)) {
+	if (!memory_has(b->mem, gpa, size)) {
 		log_error("%s: needs RAM at 0x%" PRIx64 "-0x%" PRIx64 ", the guest has %" PRIu64
 			  " MiB (see --mem) with a hole from 3 to 4 GiB",
 			path, gpa, gpa + size - 1, b->mem->size / MIB);

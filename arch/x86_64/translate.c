@@ -52,51 +52,33 @@ size_t arch_patch_site(struct vcpu *vcpu, const uint8_t *bytes, size_t n)
 	return x86_patch_site(bytes, n, x86_is_64bit(s) ? X86_CODE_64 : s->cs.db ? X86_CODE_32 : X86_CODE_16);
 }
 
-/* The bytes of RAM at addr that lie in its page; NULL: unmapped or not RAM. */
-static uint8_t *page_at(struct vcpu *vcpu, uint64_t addr, size_t *len)
+/* How many of the len bytes at addr lie in RAM and in one page, and where; 0: unmapped or not RAM. */
+static size_t piece_at(struct vcpu *vcpu, uint64_t addr, size_t len, uint64_t *gpa)
 {
 	struct mapping m;
-	uint8_t *host;
-	uint64_t n;
 
 	if (arch_translate(vcpu, addr, &m) < 0)
-		return NULL;
-	host = memory_span(&vcpu->vm->mem, m.gpa, &n);
-	if (n > m.len)
-		n = m.len;
-	if (host && n < *len)
-		*len = (size_t)n;
-	return host;
+		return 0;
+	*gpa = m.gpa;
+	return (size_t)memory_reach(&vcpu->vm->mem, m.gpa, len < m.len ? len : m.len);
 }
 
 size_t x86_linear_read(struct vcpu *vcpu, uint64_t addr, void *buf, size_t len)
 {
-	size_t done = 0;
+	size_t done = 0, n;
+	uint64_t gpa;
 
-	while (done < len) {
-		size_t n = len - done;
-		const uint8_t *host = page_at(vcpu, addr + done, &n);
-
-		if (!host)
-			break;
-		memcpy((uint8_t *)buf + done, host, n);
-		done += n;
-	}
+	for (; done < len && (n = piece_at(vcpu, addr + done, len - done, &gpa)) != 0; done += n)
+		(void)memory_read(&vcpu->vm->mem, gpa, (uint8_t *)buf + done, n);
 	return done;
 }
 
 size_t x86_linear_write(struct vcpu *vcpu, uint64_t addr, const void *buf, size_t len)
 {
-	size_t done = 0;
+	size_t done = 0, n;
+	uint64_t gpa;
 
-	while (done < len) {
-		size_t n = len - done;
-		uint8_t *host = page_at(vcpu, addr + done, &n);
-
-		if (!host)
-			break;
-		memcpy(host, (const uint8_t *)buf + done, n);
-		done += n;
-	}
+	for (; done < len && (n = piece_at(vcpu, addr + done, len - done, &gpa)) != 0; done += n)
+		(void)memory_write(&vcpu->vm->mem, gpa, (const uint8_t *)buf + done, n);
 	return done;
 }

@@ -60,25 +60,29 @@ int arch_write_undo(struct vcpu *vcpu, uint64_t pc)
 
 static void walk_64(struct vcpu *vcpu, struct page_set *s, uint64_t table, unsigned level)
 {
-	const uint64_t *entry = memory_at(&vcpu->vm->mem, table, TABLE_BYTES);
+	const struct guest_memory *mem = &vcpu->vm->mem;
+	uint64_t entry;
 
-	if (!entry || !page_set_enter(s, table, TABLE_BYTES) || level == 1)
+	if (!memory_has(mem, table, TABLE_BYTES) || !page_set_enter(s, table, TABLE_BYTES) || level == 1)
 		return;
-	for (unsigned i = 0; i < TABLE_BYTES / sizeof(*entry) && !s->found; i++) {
-		if ((entry[i] & PTE_P) && !(level <= LARGE_LEVELS && (entry[i] & PTE_PS)))
-			walk_64(vcpu, s, entry[i] & PTE_ADDRESS, level - 1);
+	for (unsigned at = 0; at < TABLE_BYTES && !s->found; at += sizeof(entry)) {
+		if (!memory_read(mem, table + at, &entry, sizeof(entry)) && (entry & PTE_P) &&
+			!(level <= LARGE_LEVELS && (entry & PTE_PS)))
+			walk_64(vcpu, s, entry & PTE_ADDRESS, level - 1);
 	}
 }
 
 static void walk_32(struct vcpu *vcpu, struct page_set *s, uint64_t table, bool large)
 {
-	const uint32_t *entry = memory_at(&vcpu->vm->mem, table, TABLE_BYTES);
+	const struct guest_memory *mem = &vcpu->vm->mem;
+	uint32_t entry;
 
-	if (!entry || !page_set_enter(s, table, TABLE_BYTES))
+	if (!memory_has(mem, table, TABLE_BYTES) || !page_set_enter(s, table, TABLE_BYTES))
 		return;
-	for (unsigned i = 0; i < TABLE_BYTES / sizeof(*entry); i++) {
-		if ((entry[i] & PTE_P) && !(large && (entry[i] & PTE_PS)))
-			(void)page_set_enter(s, entry[i] & (uint32_t)PTE_ADDRESS, TABLE_BYTES);
+	for (unsigned at = 0; at < TABLE_BYTES; at += sizeof(entry)) {
+		if (!memory_read(mem, table + at, &entry, sizeof(entry)) && (entry & PTE_P) &&
+			!(large && (entry & PTE_PS)))
+			(void)page_set_enter(s, entry & (uint32_t)PTE_ADDRESS, TABLE_BYTES);
 	}
 }
 
@@ -87,7 +91,7 @@ static bool in_tables(struct vcpu *vcpu, struct page_set *s)
 	const struct kvm_sregs *r = vcpu->arch->sregs;
 	const struct x86_mmu_state state = {.cr0 = r->cr0, .cr3 = r->cr3, .cr4 = r->cr4, .efer = r->efer};
 	uint64_t table = r->cr3 & PTE_ADDRESS, pdpt = r->cr3 & 0xffffffe0u;
-	const uint64_t *pdpte;
+	uint64_t pdpte[4];
 
 	switch (x86_mmu_paging(&state)) {
 	case X86_PAGING_NONE:
@@ -96,9 +100,10 @@ static bool in_tables(struct vcpu *vcpu, struct page_set *s)
 		walk_32(vcpu, s, (uint32_t)table, r->cr4 & X86_CR4_PSE);
 		break;
 	case X86_PAGING_PAE:
-		pdpte = memory_at(&vcpu->vm->mem, pdpt, 4 * sizeof(*pdpte));
-		s->found = s->found || page_set_has(s, pdpt, 4 * sizeof(*pdpte));
-		for (unsigned i = 0; pdpte && i < 4; i++) {
+		s->found = s->found || page_set_has(s, pdpt, sizeof(pdpte));
+		if (memory_read(&vcpu->vm->mem, pdpt, pdpte, sizeof(pdpte)))
+			break;
+		for (unsigned i = 0; i < 4; i++) {
 			if (pdpte[i] & PTE_P)
 				walk_64(vcpu, s, pdpte[i] & PTE_ADDRESS, LEVEL_PAE);
 		}

@@ -33,6 +33,26 @@ RULES = [
     ("one ISA does not know the other (arm64)", r"arch/arm64/.*", r"arch/x86_64/"),
     ("vmm/, gdb/ and devices/ do not name an ISA's folder", r"(vmm|gdb|devices)/.*\.[ch]$", r"arch/(x86_64|arm64)/"),
 ]
+# A pointer into guest memory shows bytes that a running guest may change between two looks. Everybody copies, by
+# memory_read() or, in vm_debug, by its own functions; these may have one, and why theirs is safe:
+RAW_POINTER = re.compile(r"\bmemory_(at|span)\(|\brange\[[^]]*\]\.host\b|->host\b|\bm\.ram\(")
+RAW_POINTERS = {
+    "vmm/memory.c": "makes them, checks all ranges, copies",
+    "vmm/memslots.c": "tells KVM where memory is; follows none",
+    "vmm/remains.c": "gives memory back that no vCPU has any more",
+    "vmm/vcpu_ram.c": "makes a guest's own store in its stead, atomically as a processor would",
+    "vmm/vm_debug_ops.c": "hands them to vm_debug's files, below",
+    "vmm/debug_mem.c": "copies, while the world is stopped",
+    "vmm/debug_plant.c": "plants while the world is stopped; compares single bytes atomically while it runs",
+    "vmm/debug_bp.c": "compares single bytes atomically",
+    "vmm/debug_watch.c": "copies and compares bytes while all vCPUs but one step are held; none is a length or an index",
+    "vmm/debug_info.c": "shows an address to the user; follows none",
+    "vmm/core_file.c": "writes a dump, all vCPUs being held",
+    "vmm/core_ram.c": "looks through memory for a dump, all vCPUs being held",
+    "arch/x86_64/firmware.c": "loads, before any vCPU runs",
+    "arch/x86_64/boot_map.c": "loads, before any vCPU runs",
+    "arch/x86_64/boot_paging.c": "loads, before any vCPU runs",
+}
 ISA_IFDEF = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif).*(__x86_64__|__aarch64__|__i386__|__arm__)", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 
@@ -51,6 +71,10 @@ def main():
                   for inc in INCLUDE.findall(text) if re.match(banned, inc)]
         results.append((title, broken))
     results.append(("no #ifdef for an ISA", [p for p, text in files.items() if ISA_IFDEF.search(text)]))
+    raw = {path for path, text in files.items() if re.match(r"(vmm|arch|devices)/.*\.c$", path) and RAW_POINTER.search(text)}
+    results.append(("only files that say why have pointers into guest memory", sorted(
+        ["%s has one; copy by memory_read()" % path for path in raw - set(RAW_POINTERS)]
+        + ["%s has none any more; take it off the list" % path for path in set(RAW_POINTERS) - raw])))
     own = []
     for path, text in files.items():
         header = path[:-2] + ".h"
