@@ -24,7 +24,7 @@ struct gdb_knock {
 
 enum gdb_knock_event {
 	GDB_KNOCK_NOT_YET,
-	GDB_KNOCK_PACKET,   /* held is the first input of a session; free it. Whether its checksum is right is not known */
+	GDB_KNOCK_PACKET,   /* held is the first input of a session, its checksum not looked at; free it */
 	GDB_KNOCK_STRANGE,  /* strict: neither a packet nor an ack nor Ctrl-C */
 	GDB_KNOCK_TOO_LONG, /* what has begun is longer than any packet, and dropped */
 };

@@ -27,9 +27,8 @@ struct gdb_service {
 };
 
 /*
- * Main thread. spec: path, "tcp:[HOST:]PORT", "stdio", "chardev:PATH". 0 or -errno with one line logged. A stale unix
- * socket (nobody accepts) is replaced; a live one or any other file is refused. Mode 0600. TCP binds to loopback
- * unless HOST says otherwise.
+ * Main thread. spec: path, ":PORT", "tcp:[HOST:]PORT", "stdio", "chardev:PATH". 0 or -errno with one line logged.
+ * Unix sockets are as unix_socket.h has them. TCP binds to loopback unless HOST says otherwise, with a warning then.
  */
 int gdb_server_open(struct gdb_server **out, const char *spec, const struct gdb_service *service);
 int gdb_server_start(struct gdb_server *srv);

@@ -4,7 +4,8 @@
  *
  * States:  ATTACHING  client is there, the machine has not stopped yet
  *          STOPPED    packets are answered
- *          RUNNING    only 0x03 means something; other bytes wait (bounded) until the stop
+ *          RUNNING    only 0x03 means something; other packets wait until the stop, as far as there is room: what
+ *                     is too long or too much is not acknowledged
  *          IDLE       extended mode, after k, D, W or X: there is nothing to debug until vRun or vAttach
  *          GONE       after k, D, W or X: output is still to be sent, input is ignored
  *

@@ -132,8 +132,8 @@ static void tell_of_stranger(struct unix_socket *s, uid_t uid)
 	if (s->told_ms && ms - s->told_ms < QUIET_MS)
 		return;
 	s->told_ms = ms;
-	log_warn("%s socket %s: refused a connection of the user with uid %u; only its own user (uid %u) and root may connect",
-		s->what, s->path, (unsigned)uid, (unsigned)geteuid());
+	log_warn("%s socket %s: refused the user with uid %u: only uid %u and root may connect", s->what, s->path,
+		(unsigned)uid, (unsigned)geteuid());
 }
 
 int unix_socket_accept(struct unix_socket *s)

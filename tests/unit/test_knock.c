@@ -39,7 +39,8 @@ static void strange(const char *text, enum gdb_knock_event want)
 {
 	struct gdb_knock k = {.strict = true};
 
-	tap_ok(gdb_knock_input(&k, (const uint8_t *)text, strlen(text) + !*text) == want, "on a line for debuggers alone: %s", text);
+	tap_ok(gdb_knock_input(&k, (const uint8_t *)text, strlen(text) + !*text) == want,
+		"on a line for debuggers alone: %s", text);
 	gdb_knock_free(&k);
 }
 

@@ -17,7 +17,8 @@ static struct {
 static const struct guest_memory mem = {
 	.n = 4,
 	.size = 5 * PAGE,
-	.range = {{.gpa = PAGE, .size = PAGE, .host = host.first}, {.gpa = 2 * PAGE, .size = 2 * PAGE, .host = host.second},
+	.range = {{.gpa = PAGE, .size = PAGE, .host = host.first},
+		{.gpa = 2 * PAGE, .size = 2 * PAGE, .host = host.second},
 		{.gpa = 16 * PAGE, .size = PAGE, .host = host.alone}, {.gpa = TOP, .size = PAGE, .host = host.top}},
 };
 
@@ -95,8 +96,8 @@ static void test_copies(void)
 		tap_ok(put == (whole ? 0 : -EFAULT) && (whole || !memcmp(&host, copy, sizeof(host))), "%s: written",
 			a->what);
 		tap_ok(host.before[63] == 0x5a && host.between[0] == 0x5a && host.between[63] == 0x5a &&
-			       host.behind[0] == 0x5a && host.behind[63] == 0x5a && host.last[0] == 0x5a &&
-			       host.last[63] == 0x5a && host.end[0] == 0x5a,
+				host.behind[0] == 0x5a && host.behind[63] == 0x5a && host.last[0] == 0x5a &&
+				host.last[63] == 0x5a && host.end[0] == 0x5a,
 			"%s: nothing beside it", a->what);
 	}
 	canaries();
@@ -104,7 +105,7 @@ static void test_copies(void)
 	tap_is_u64((uint64_t)-memory_zero(writable, 2 * PAGE - 1, 2), EFAULT, "zeroing is for one range");
 	tap_is_u64((uint64_t)-memory_zero(writable, 16 * PAGE, UINT64_MAX), EFAULT, "and no more of it than there is");
 	tap_ok(!memory_zero(writable, 16 * PAGE + 1, PAGE - 1) && host.alone[0] == 3 && !host.alone[1] &&
-		       !host.alone[PAGE - 1] && host.last[0] == 0x5a,
+			!host.alone[PAGE - 1] && host.last[0] == 0x5a,
 		"up to its end");
 }
 

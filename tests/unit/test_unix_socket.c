@@ -86,8 +86,7 @@ static void refused(int want, const char *says, const char *what)
 	err = unix_socket_open(&s, "test", path);
 	text = capture_end(&c);
 	(void)lstat(path, &after);
-	tap_ok(err == want && one_line(text, says), "refused: %s: %s",
-		what, text);
+	tap_ok(err == want && one_line(text, says), "refused: %s: %s", what, text);
 	tap_ok(before.st_ino == after.st_ino, "it is left alone");
 	unix_socket_close(&s);
 }
