@@ -2,7 +2,6 @@
 #include "arch/x86_64/arch_x86.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "arch/arch.h"
 #include "arch/x86_64/mmu.h"
