@@ -121,7 +121,7 @@ class Line:
 
 def flood(s, data, size=FLOOD, read=0):
 	"""Sends data again and again, as long as the stub takes it within LOOK. read: bytes of the replies that are taken
-	at a time, only when it takes nothing, so that some always wait. Returns how many bytes were sent."""
+	at a time, only when it takes nothing, so that some always wait."""
 	data *= max(1, 65536 // len(data))
 	sent = 0
 	s.setblocking(False)
@@ -138,7 +138,6 @@ def flood(s, data, size=FLOOD, read=0):
 		except OSError:         # hung up on
 			break
 	s.settimeout(60)
-	return sent
 
 
 NOISE = {
@@ -356,9 +355,9 @@ def hung_up_on(address, uid):
 			with socket.socket(socket.AF_UNIX) as s:
 				s.settimeout(30)
 				s.connect(address)
-				s.sendall(b'$k#6b') if uid else None
-				status = 0 if s.recv(1) == b'' else 2
-		except ConnectionError:         # with what it sent unread
+				s.sendall(b'$k#6b')
+				status = s.recv(1) != b''
+		except ConnectionError:         # what it sent was not read
 			status = 0
 		finally:
 			os._exit(status)
