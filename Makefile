@@ -134,7 +134,7 @@ lint:
 	$(Q)$(if $(filter x86_64,$(ARCH)),$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=$(ARM64_CROSS) CC=gcc LINT_TARGET=--target=aarch64-linux-gnu lint-arch)
 lint-arch:
 	$(call say,LINT,$(ARCH))
-	$(Q)printf '%s\n' $(SRCS) | xargs -P $$(nproc) -n 8 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(LINT_TARGET) $(LINT_CPPFLAGS) -std=gnu11 2>&1 | { ! grep -v "warnings generated\|^Suppressed\|^Use -header-filter"; }' lint
+	$(Q)printf '%s\n' $(SRCS) | xargs -P $$(nproc) -n 8 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(LINT_TARGET) $(LINT_CPPFLAGS) -std=gnu11 2>&1 | { ! grep -v "warnings\? generated\|^Suppressed\|^Use -header-filter"; }' lint
 	$(Q)cppcheck --quiet -j $$(nproc) --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingInclude $(LINT_CPPFLAGS) $(SRCS)
 
 PREFIX ?= /usr/local
