@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "vmm/debug.h"
+#include "vmm/kick.h"
 
 #define FAKE_CPUS_MAX  8
 #define FAKE_RAM       0x10000
@@ -56,8 +57,11 @@ struct fake_cpu {
 	uint64_t count; /* instructions done */
 	bool wrote;	/* the last one was OP_WRITE */
 	uint64_t writes;
-	atomic_bool kicked;
-	atomic_int inside; /* 1 while in the guest: must be 0 when somebody reads it */
+	struct kick kick;
+	uint8_t immediate_exit; /* as in kvm_run: looked at before each instruction */
+	bool blocked;		/* the last exit was a write that is to be made otherwise */
+	atomic_int inside;	/* 1 while in the guest: must be 0 when somebody reads it */
+	atomic_uint entries;	/* into the guest */
 	const struct hw_slots *slots;
 	enum vm_arm how;
 	unsigned arms, let_ins;
@@ -102,6 +106,8 @@ struct fake_machine {
 	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
 	atomic_uint kicks; /* by the debugger */
+	/* Own thread, allowed to enter the guest, and about to do so. May be NULL. */
+	void (*about_to_enter)(struct fake_cpu *c);
 	atomic_int resumed;
 	atomic_int killed;
 	unsigned flushes;	/* by the stub side */
