@@ -232,6 +232,13 @@ static bool events(struct fake_cpu *c)
 	return vm_debug_event(c->m->debug, c->id, &a) || caught;
 }
 
+static void at(struct fake_cpu *c, enum fake_place place)
+{
+	fake_delay(c);
+	if (c->m->at)
+		c->m->at(c, place);
+}
+
 /* Like KVM_RUN, and what follows an exit. Returns whether a kick has ended it, and nothing else. */
 static bool run_guest(struct fake_cpu *c)
 {
@@ -252,7 +259,7 @@ static bool run_guest(struct fake_cpu *c)
 	atomic_store(&c->inside, 0);
 	if (!stopped)
 		return !caught && !c->blocked && kicked(c);
-	fake_delay(c);
+	at(c, FAKE_TRAPS);
 	if (vm_debug_trap(c->m->debug, c->id, &stop) == VM_TRAP_FOREIGN) {
 		c->foreign++;
 		c->pc += c->m->site && c->pc == c->m->site ? FAKE_SITE_LEN : 1;
@@ -270,11 +277,12 @@ static bool may_enter(void *ctx)
 static bool enter(void *ctx)
 {
 	struct fake_cpu *c = ctx;
+	bool was_kicked;
 
-	fake_delay(c);
-	if (c->m->about_to_enter)
-		c->m->about_to_enter(c);
-	return run_guest(c);
+	at(c, FAKE_ENTERS);
+	was_kicked = run_guest(c);
+	at(c, FAKE_LEFT);
+	return was_kicked;
 }
 
 void *fake_cpu_thread(void *arg)

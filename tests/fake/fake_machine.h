@@ -82,6 +82,13 @@ struct fake_cpu {
 	unsigned seed;
 };
 
+/* On a vCPU's way round its loop. */
+enum fake_place {
+	FAKE_ENTERS, /* it may enter the guest, and is about to */
+	FAKE_TRAPS,  /* it has left by a stop, of which nobody knows yet */
+	FAKE_LEFT,   /* about to look whether it may enter again */
+};
+
 struct fake_life;
 
 struct fake_machine {
@@ -106,8 +113,7 @@ struct fake_machine {
 	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
 	atomic_uint kicks; /* by the debugger */
-	/* Own thread, allowed to enter the guest, and about to do so. May be NULL. */
-	void (*about_to_enter)(struct fake_cpu *c);
+	void (*at)(struct fake_cpu *c, enum fake_place place); /* own thread, no lock held; NULL: nobody looks */
 	atomic_int resumed;
 	atomic_int killed;
 	unsigned flushes;	/* by the stub side */
