@@ -271,16 +271,17 @@ static bool may_enter(void *ctx)
 {
 	struct fake_cpu *c = ctx;
 
-	return vm_debug_checkpoint(c->m->debug, c->id);
+	if (!vm_debug_checkpoint(c->m->debug, c->id))
+		return false;
+	at(c, FAKE_MAY_ENTER);
+	return true;
 }
 
 static bool enter(void *ctx)
 {
 	struct fake_cpu *c = ctx;
-	bool was_kicked;
+	bool was_kicked = run_guest(c);
 
-	at(c, FAKE_ENTERS);
-	was_kicked = run_guest(c);
 	at(c, FAKE_LEFT);
 	return was_kicked;
 }

@@ -84,9 +84,9 @@ struct fake_cpu {
 
 /* On a vCPU's way round its loop. */
 enum fake_place {
-	FAKE_ENTERS, /* it may enter the guest, and is about to */
-	FAKE_TRAPS,  /* it has left by a stop, of which nobody knows yet */
-	FAKE_LEFT,   /* about to look whether it may enter again */
+	FAKE_MAY_ENTER, /* it has looked whether it may */
+	FAKE_TRAPS,	/* it has left by a stop, of which nobody knows yet */
+	FAKE_LEFT,	/* it is out of KVM_RUN, and has dealt with why */
 };
 
 struct fake_life;
