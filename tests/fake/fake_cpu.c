@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 void fake_delay(struct fake_cpu *c)
 {
@@ -250,6 +251,10 @@ static bool run_guest(struct fake_cpu *c)
 	atomic_fetch_add(&c->entries, 1);
 	c->blocked = false;
 	while (!stopped && !caught && !c->blocked && !kicked(c) && (!c->m->exits || left--)) {
+		if (atomic_load(&c->offline)) {
+			usleep(100); /* a kick ends it */
+			continue;
+		}
 		stopped = execute(c, &stop);
 		if (c->m->events && c->wrote)
 			caught = events(c);

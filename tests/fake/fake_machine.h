@@ -62,6 +62,7 @@ struct fake_cpu {
 	bool blocked;		/* the last exit was a write that is to be made otherwise */
 	atomic_int inside;	/* 1 while in the guest: must be 0 when somebody reads it */
 	atomic_uint entries;	/* into the guest */
+	atomic_bool offline;	/* it executes nothing, until kicked, like a CPU that waits to be started */
 	const struct hw_slots *slots;
 	enum vm_arm how;
 	unsigned arms, let_ins;
@@ -112,7 +113,7 @@ struct fake_machine {
 	atomic_bool lifted;
 	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
-	atomic_uint kicks; /* by the debugger */
+	atomic_uint kicks;				       /* by the debugger */
 	void (*at)(struct fake_cpu *c, enum fake_place place); /* own thread, no lock held; NULL: nobody looks */
 	atomic_int resumed;
 	atomic_int killed;

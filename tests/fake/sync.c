@@ -24,9 +24,9 @@ static _Atomic(void (*)(enum sync_op, bool)) watcher;
 static __thread uint32_t root, state;
 static __thread unsigned children;
 
-static void announce(void)
+static void announce(unsigned n, const char *what)
 {
-	printf("# delays by the seed %u (FAKE_DELAYS=%u makes them again)\n", atomic_load(&seed), atomic_load(&seed));
+	printf("# %s by the seed %u (FAKE_DELAYS=%u does it again)\n", what, n, n);
 	fflush(stdout);
 }
 
@@ -34,22 +34,29 @@ static void read_environment(void)
 {
 	const char *text = getenv("FAKE_DELAYS");
 
-	if (text)
-		atomic_store(&seed, (unsigned)strtoul(text, NULL, 10));
-	if (atomic_load(&seed))
-		announce();
+	if (text && strtoul(text, NULL, 10))
+		sync_delay((unsigned)strtoul(text, NULL, 10));
 }
 
-void sync_delay(unsigned wanted)
+unsigned sync_seed(void)
 {
 	struct timespec ts;
+	unsigned n;
 
 	pthread_once(&once, read_environment);
-	if (getenv("FAKE_DELAYS"))
-		return;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	atomic_store(&seed, wanted ? wanted : ((unsigned)ts.tv_nsec ^ (unsigned)getpid()) % 1000000 + 1);
-	announce();
+	n = atomic_load(&seed);
+	if (!n) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		n = ((unsigned)ts.tv_nsec ^ (unsigned)getpid()) % 1000000 + 1;
+		announce(n, "choices");
+	}
+	return n;
+}
+
+void sync_delay(unsigned n)
+{
+	if (atomic_exchange(&seed, n) != n)
+		announce(n, "delays");
 }
 
 unsigned long sync_delays(void)

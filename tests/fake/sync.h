@@ -1,7 +1,7 @@
 /*
- * Every lock, unlock, wait and wake-up, kick, push and pop of the event queue, ring and drain of a doorbell goes through
- * here in the programs of tests/fake, product's and test's alike: the linker's --wrap (see FAKE_WRAP in the Makefile)
- * puts this in front of the functions themselves, which are TSan's.
+ * Every lock, unlock, wait and wake-up, kick, push and pop of the event queue, ring and drain of a doorbell goes
+ * through here in the programs of tests/fake, product's and test's alike: the linker's --wrap (see FAKE_WRAP in the
+ * Makefile) puts this in front of the functions themselves, which are TSan's.
  *
  * FAKE_DELAYS=SEED in the environment puts random pauses before and after each. What a thread does depends on the seed
  * and on whose how many-th thread it is, so that one seed makes the same choices again; what they lead to is the
@@ -24,8 +24,9 @@ enum sync_op {
 	SYNC_WRITE,
 };
 
-/* Main thread, before others start: as FAKE_DELAYS, which wins; 0: a seed that nobody knows yet. Says which. */
-void sync_delay(unsigned seed);
+/* FAKE_DELAYS, or a number that nobody knows yet; says which. For a test's own choices. */
+unsigned sync_seed(void);
+void sync_delay(unsigned seed);	 /* as FAKE_DELAYS */
 unsigned long sync_delays(void); /* made so far */
 /*
  * Called by the thread itself before and after the real function. The test that sets it tells by `op`, and by what it
