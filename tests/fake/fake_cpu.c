@@ -251,7 +251,7 @@ static bool run_guest(struct fake_cpu *c)
 	atomic_fetch_add(&c->entries, 1);
 	c->blocked = false;
 	while (!stopped && !caught && !c->blocked && !kicked(c) && (!c->m->exits || left--)) {
-		if (atomic_load(&c->offline)) {
+		if (c->pc == FAKE_CODE(c->id) && atomic_load(&c->offline)) {
 			usleep(100); /* a kick ends it */
 			continue;
 		}

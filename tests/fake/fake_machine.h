@@ -62,7 +62,7 @@ struct fake_cpu {
 	bool blocked;		/* the last exit was a write that is to be made otherwise */
 	atomic_int inside;	/* 1 while in the guest: must be 0 when somebody reads it */
 	atomic_uint entries;	/* into the guest */
-	atomic_bool offline;	/* it executes nothing, until kicked, like a CPU that waits to be started */
+	atomic_bool offline;	/* it waits at its loop's start, until kicked, like a CPU that is to be started */
 	const struct hw_slots *slots;
 	enum vm_arm how;
 	unsigned arms, let_ins;

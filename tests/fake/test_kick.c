@@ -371,8 +371,8 @@ static bool catch_waker(struct fake_machine *m)
 		client_resume_one(m, 0, VM_STEP);
 		if (!client_next(m, &ev, LOST_MS))
 			break;
-		while (atomic_load(&waker) < SLEEPS)
-			sched_yield();
+		for (int k = 0; k < LOST_MS && atomic_load(&waker) < SLEEPS; k++)
+			usleep(20);
 		if (atomic_load(&waker) == HELD)
 			return true;
 	}

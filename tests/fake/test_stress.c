@@ -43,7 +43,7 @@ struct stress {
 	/* The other thread's. */
 	pthread_t user;
 	unsigned user_seed;
-	atomic_uint asked, ctrl_c;
+	atomic_uint asked, done, ctrl_c;
 	atomic_bool end;
 };
 
@@ -66,26 +66,30 @@ static void wrong(struct stress *s, int cpu, const char *what)
 
 /* ---- the other thread: a user's Ctrl-C, and CPUs that go offline and come back ---- */
 
+static void meddle(struct stress *s)
+{
+	struct fake_cpu *c = &s->m->cpu[rand_r(&s->user_seed) % CPUS];
+
+	if (rand_r(&s->user_seed) % 4 == 0)
+		usleep((useconds_t)rand_r(&s->user_seed) % 200);
+	atomic_store(&c->offline, rand_r(&s->user_seed) % 4 == 0);
+	if (rand_r(&s->user_seed) % 2) {
+		vm_debug_pause(s->m->debug);
+		atomic_fetch_add(&s->ctrl_c, 1);
+	}
+}
+
 static void *user(void *arg)
 {
 	struct stress *s = arg;
-	unsigned done = 0;
 
 	while (!atomic_load(&s->end)) {
-		struct fake_cpu *c = &s->m->cpu[rand_r(&s->user_seed) % CPUS];
-
-		if (atomic_load(&s->asked) == done) {
+		if (atomic_load(&s->asked) == atomic_load(&s->done)) {
 			usleep(50);
 			continue;
 		}
-		done = atomic_load(&s->asked);
-		if (rand_r(&s->user_seed) % 4 == 0)
-			usleep((useconds_t)rand_r(&s->user_seed) % 200);
-		atomic_store(&c->offline, rand_r(&s->user_seed) % 4 == 0);
-		if (rand_r(&s->user_seed) % 2) {
-			vm_debug_pause(s->m->debug);
-			atomic_fetch_add(&s->ctrl_c, 1);
-		}
+		meddle(s);
+		atomic_fetch_add(&s->done, 1);
 	}
 	return NULL;
 }
@@ -118,7 +122,9 @@ static bool asked_for(const struct stress *s, int cpu, const struct vm_debug_eve
 	case VM_STEP:
 		return reported ? moved == 1 : moved <= 1;
 	case VM_STEP_RANGE:
-		return !reported || (moved && (s->m->cpu[cpu].pc < a->lo || s->m->cpu[cpu].pc >= a->hi));
+		/* None holds the whole loop: it calls. */
+		return moved <= FAKE_LOOP_LEN &&
+		       (!reported || (moved && (s->m->cpu[cpu].pc < a->lo || s->m->cpu[cpu].pc >= a->hi)));
 	default:
 		return !reported;
 	}
@@ -267,10 +273,22 @@ static void ask_something(struct stress *s)
 		wrong(s, cpu, "a register");
 }
 
+/* Does somebody come to a stop by himself? The other thread has nothing to do, so nothing changes meanwhile. */
+static bool will_stop(const struct stress *s)
+{
+	for (int i = 0; i < CPUS; i++) {
+		enum vm_action_kind kind = s->action[i].kind;
+
+		if (kind != VM_STAY && (kind != VM_CONT || s->bp || s->watch) && !atomic_load(&s->m->cpu[i].offline))
+			return true;
+	}
+	return false;
+}
+
 static void one_round(struct stress *s)
 {
+	bool quiet = atomic_load(&s->asked) == atomic_load(&s->done), meddled = pick(s, 4) == 0, told;
 	struct vm_debug_event ev;
-	bool told;
 
 	if (pick(s, 32) == 0)
 		change_breakpoints(s);
@@ -284,10 +302,11 @@ static void one_round(struct stress *s)
 		wrong(s, 0, "a resume was refused");
 		return;
 	}
-	if (pick(s, 4) == 0)
+	if (meddled)
 		atomic_fetch_add(&s->asked, 1);
-	told = client_next(s->m, &ev, s->bp || s->watch ? HURRY_MS : 0);
-	if (!told) {
+	quiet = quiet && !meddled && will_stop(s);
+	told = client_next(s->m, &ev, quiet ? PATIENCE_MS : s->bp || s->watch ? HURRY_MS : 0);
+	if (!told && !quiet) {
 		vm_debug_pause(s->m->debug);
 		told = client_next(s->m, &ev, PATIENCE_MS);
 	}
@@ -324,13 +343,13 @@ static void settle(struct stress *s)
 	} while (pending && !s->bad);
 }
 
-static void stress(unsigned rounds, unsigned seed, bool before)
+static void stress(unsigned rounds, unsigned seed, bool before, bool slow)
 {
 	struct stress s = {.seed = seed, .user_seed = seed + 1, .before = before};
 	uint64_t began = debug_now_us();
 	struct vm_debug_event ev;
 
-	s.m = client_attach(before ? fake_new_watch_before(CPUS, true, false) : fake_new(CPUS, true, false));
+	s.m = client_attach(before ? fake_new_watch_before(CPUS, true, slow) : fake_new(CPUS, true, slow));
 	pthread_create(&s.user, NULL, user, &s);
 	for (s.round = 0; s.round < rounds && !s.bad; s.round++)
 		one_round(&s);
@@ -356,10 +375,10 @@ int main(void)
 	unsigned rounds = text ? (unsigned)strtoul(text, NULL, 10) : ROUNDS;
 	unsigned seed = sync_seed();
 
-	stress(rounds * 3 / 8, seed, false);
-	stress(rounds * 3 / 8, seed + 2, true);
-	sync_delay(seed);
-	stress(rounds / 8, seed + 4, false);
-	stress(rounds / 8, seed + 6, true);
+	stress(rounds * 9 / 20, seed, false, false);
+	stress(rounds * 9 / 20, seed + 2, true, false);
+	sync_delay(seed); /* which take their time */
+	stress(rounds / 20, seed + 4, false, true);
+	stress(rounds / 20, seed + 6, true, true);
 	return tap_done();
 }
