@@ -297,5 +297,6 @@ void *fake_cpu_thread(void *arg)
 
 	kick_loop(&c->kick, may_enter, enter, c);
 	vm_debug_gone(c->m->debug, c->id);
+	atomic_store(&c->left, true);
 	return NULL;
 }

@@ -57,6 +57,7 @@ struct fake_cpu {
 	uint64_t count; /* instructions done */
 	bool wrote;	/* the last one was OP_WRITE */
 	uint64_t writes;
+	atomic_bool left; /* its thread has nothing more to do */
 	struct kick kick;
 	uint8_t immediate_exit; /* as in kvm_run: looked at before each instruction */
 	bool blocked;		/* the last exit was a write that is to be made otherwise */
