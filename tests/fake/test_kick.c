@@ -103,7 +103,10 @@ static bool told_once(struct fake_machine *m, enum vm_stop_kind kind)
 /* ---- the kick ---- */
 
 /*
- * The flag was looked at, KVM_RUN has not begun.
+ * The flag was looked at, KVM_RUN has not begun. kick_loop()'s two lines: immediate_exit is cleared, then may_enter()
+ * looks. Swapped, so that each round begins with the look and clears then, both variants fail: no stop within LOST_MS,
+ * and the vCPU, which was to execute nothing, has executed 18 million instructions. Cleared behind the look only if the
+ * last KVM_RUN was cut short: the second variant fails, for it alone has been kicked before.
  */
 static void test_between_look_and_run(bool after_kick)
 {
@@ -124,7 +127,9 @@ static void test_between_look_and_run(bool after_kick)
 }
 
 /*
- * KVM_RUN was cut short by a kick that nobody meant: the stop comes before immediate_exit is cleared.
+ * KVM_RUN was cut short by a kick that nobody meant: the stop comes before immediate_exit is cleared, which wipes its
+ * kick out. Without the look that follows (`while (enter(ctx))` in place of `if`), no vCPU stops any more: the test
+ * before this one fails, and the program hangs here.
  */
 static void test_between_run_and_clear(void)
 {
@@ -138,7 +143,8 @@ static void test_between_run_and_clear(void)
 }
 
 /*
- * A thread that has just begun, and has looked for the first time.
+ * A thread that has just begun, and has looked for the first time. kick_loop() listens, then looks; with `listening`
+ * set behind the look, nobody kicks this vCPU: no stop here, in test_between_look_and_run() and before the first step.
  */
 static void test_first_look(void)
 {
@@ -191,6 +197,11 @@ static struct fake_machine *running(void)
 	return m;
 }
 
+/*
+ * debug_begin_stop_locked(): the world is STOPPING, then the kicks. Kicked first, the vCPU comes out, finds nothing to
+ * stop for and goes back; nobody kicks it again: "no event" here, and in test_stress after some hundred rounds, or at
+ * once with delays.
+ */
 static void test_stop_before_kick(void)
 {
 	struct fake_machine *m = running();
@@ -216,7 +227,10 @@ static void test_ctrl_c_before_a_step(void)
 	fake_end(m);
 }
 
-/* The step is done, nobody knows of it yet. */
+/*
+ * The step is done, nobody knows of it yet. Without the lines of debug_advance_locked() that rate a pause higher, the
+ * stop is a finished step, and who has pressed Ctrl-C hears nothing of it.
+ */
 static void test_ctrl_c_after_a_step(void)
 {
 	struct fake_machine *m = client_attached(2, false);
@@ -248,7 +262,9 @@ static void end_at_point(enum sync_op op, bool before)
 }
 
 /*
- * An event is told, or the doorbell still rings for it, wherever the stub is when it comes.
+ * An event is told, or the doorbell still rings for it, wherever the stub is when it comes. service_pump() drains the
+ * doorbell, then the queue. With the drain behind the loop, an end at the second and third place is lost: it is in the
+ * queue, and nothing rings.
  */
 static void test_doorbell(void)
 {
@@ -283,6 +299,7 @@ static bool leaves(struct fake_cpu *c)
 	return false;
 }
 
+/* The same two lines of end_locked(): kicked before `exiting` and STOPPING are set, the vCPU never leaves. */
 static void test_end_before_kick(void)
 {
 	struct fake_machine *m = running();
@@ -304,10 +321,8 @@ static void test_end_between_look_and_run(void)
 	fake_end(m);
 }
 
-/*
- * The stub asks something of a vCPU that has woken to look for work and has not taken the lock yet; before it does, the
- * machine ends.
- */
+/* ---- a question that is open ---- */
+
 enum { RUNS, TOLD, SLEEPS, HELD, RELEASED };
 static atomic_int waker;
 static atomic_bool asked;
@@ -377,6 +392,11 @@ static bool catch_waker(struct fake_machine *m)
 	return false;
 }
 
+/*
+ * The stub asks something of a vCPU that has woken to look for work and has not taken the lock yet; before it does, the
+ * machine ends. Two lines answer: serve_call_locked() at the end of park(), and in vm_debug_gone(). Without both the
+ * question stays open, and the stub's thread with it.
+ */
 static void test_open_question(void)
 {
 	struct fake_machine *m = client_attached(1, false);
@@ -409,6 +429,7 @@ static void count_signals(enum sync_op op, bool before)
 		atomic_fetch_add(&signals, 1);
 }
 
+/* With `listening` left set at the end of kick_loop(), each of the two is sent a signal. */
 static void test_nobody_signals_the_dead(void)
 {
 	struct fake_machine *m = client_attached(2, false);

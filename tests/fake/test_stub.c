@@ -313,7 +313,7 @@ static void test_exit_in_flight(void)
 
 /*
  * The machine ends and the stub is closed at once: its client has heard of the end, whatever the stub was doing. With
- * the pump of server_finish() behind the closing of the session, or left out: LASTWORD
+ * server_finish()'s first line, the pump, behind the closing of the session, 35 of the 40 hear nothing.
  */
 static void test_last_word(void)
 {
