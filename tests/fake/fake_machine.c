@@ -56,6 +56,8 @@ static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
 
 	(void)late;
 	fake_delay(&m->cpu[cpu]);
+	/* As finishing an access does, which may swallow a kick. */
+	__atomic_store_n(&m->cpu[cpu].immediate_exit, 0, __ATOMIC_RELAXED);
 	return 0;
 }
 
