@@ -67,6 +67,9 @@ UNIT_TESTS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/unit/%.c,$(B)/tests
 UNIT_TESTS += $(B)/tests/unit/report_driver # for tests/unit/test_report_formats.py
 FAKE_TESTS := $(patsubst tests/fake/%.c,$(B)/tests/fake/%,$(wildcard tests/fake/test_*.c))
 FAKE_LIB := $(patsubst %.c,$(B)/tsan/%.o,$(filter-out $(wildcard tests/fake/test_*.c),$(wildcard tests/fake/*.c)))
+# What tests/fake/sync.c puts itself in front of.
+FAKE_WRAP := pthread_mutex_lock pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait pthread_cond_signal \
+	pthread_cond_broadcast pthread_kill pthread_create read write debug_post_locked vm_debug_next
 FUZZERS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)))
 ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c arch/arm64/store.c arch/arm64/core.c arch/arm64/unwind.c)
 $(foreach v,san fuzz,$(eval $(B)/$(v)/arm64.a: $(patsubst %.c,$(B)/$(v)/%.o,$(ARM64_PURE))))
@@ -80,7 +83,7 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
 $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
-	$(Q)$(CC) $(TSAN) -o $@ $^ -pthread
+	$(Q)$(CC) $(TSAN) $(FAKE_WRAP:%=-Wl,--wrap=%) -o $@ $^ -pthread
 $(FUZZERS): $(B)/tests/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -103,6 +106,10 @@ check:
 	$(Q)$(RUN_TESTS) house unit fake fuzz kvm nested
 check-unit: $(UNIT_TESTS) $(FAKE_TESTS) $(BIN)
 	$(Q)$(RUN_TESTS) house unit fake
+# The fake suite with pauses at every lock, kick and queue operation, once for each seed.
+SEEDS ?= 1 2 3
+check-fake-delays: $(FAKE_TESTS)
+	$(Q)for seed in $(SEEDS); do FAKE_DELAYS=$$seed $(RUN_TESTS) fake || exit 1; done
 check-kvm: $(BIN) guests
 	$(Q)$(RUN_TESTS) kvm
 check-nested: $(BIN) guests
@@ -148,6 +155,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
+.PHONY: all check check-programs nested-programs check-unit check-fake-delays check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

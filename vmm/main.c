@@ -156,7 +156,7 @@ static int run_case(const struct options *opts, struct result *result)
 	sigset_t ending;
 
 	signals_init(&ending, opts);
-	if (vcpu_signal_init()) {
+	if (kick_init()) {
 		log_error("cannot install a signal handler: %s", strerror(errno));
 		return STATUS_HOST;
 	}

@@ -376,7 +376,7 @@ static void vm_join(struct vm *vm)
 
 		if (!vcpu->started)
 			continue;
-		vcpu_kick(vcpu);
+		kick_send(&vcpu->kick);
 		pthread_join(vcpu->thread, NULL);
 		vcpu->started = false;
 	}

@@ -24,7 +24,7 @@ static struct vcpu *vcpu_of(void *ctx, int cpu)
 
 static void ops_kick(void *ctx, int cpu)
 {
-	vcpu_kick(vcpu_of(ctx, cpu));
+	kick_send(&vcpu_of(ctx, cpu)->kick);
 }
 
 static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)

@@ -47,7 +47,7 @@ static void op_kick(void *ctx, int cpu)
 	struct fake_machine *m = ctx;
 
 	atomic_fetch_add(&m->kicks, 1);
-	atomic_store(&m->cpu[cpu].kicked, true);
+	kick_send(&m->cpu[cpu].kick);
 }
 
 static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
@@ -56,6 +56,8 @@ static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
 
 	(void)late;
 	fake_delay(&m->cpu[cpu]);
+	/* As finishing an access does, which may swallow a kick. */
+	__atomic_store_n(&m->cpu[cpu].immediate_exit, 0, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -283,6 +285,7 @@ void fake_reset(struct fake_machine *m)
 		struct fake_cpu *c = &m->cpu[i];
 
 		*c = (struct fake_cpu){.m = m, .id = i, .pc = FAKE_CODE(i), .seed = (unsigned)i + 1};
+		c->kick.immediate_exit = &c->immediate_exit;
 		write_code(m, i);
 	}
 }
@@ -321,7 +324,7 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 		.program = "fake.elf",
 	};
 
-	if (!m)
+	if (!m || kick_init())
 		abort();
 	m->ncpus = ncpus;
 	m->delays = delays;

@@ -26,8 +26,9 @@ RULES = [
     ("arch/boot_common, arch/arm64's boot, device tree and core know no KVM, so any host can test them",
      r"arch/(boot_common|arm64/(boot|fdt|dtb|core).*)\.[ch]$",
      r"linux/kvm\.h|asm/kvm\.h|sys/ioctl\.h|vmm/kvm\.h|arch/[^/]+/arch_"),
-    ("vmm/verdict, result, report, symtab, kallsyms, where, number, spelling and job: no machine, so any host can test them",
-     r"vmm/(verdict|result|report|symtab|kallsyms|where|number|spelling|job).*\.[ch]$",
+    ("vmm/verdict, result, report, symtab, kallsyms, where, number, spelling, job and kick: no machine, so any host can "
+     "test them",
+     r"vmm/(verdict|result|report|symtab|kallsyms|where|number|spelling|job|kick).*\.[ch]$",
      r"linux/kvm\.h|sys/ioctl\.h|vmm/(kvm|debug|vm_.*)\.h|arch/"),
     ("one ISA does not know the other", r"arch/x86_64/.*", r"arch/arm64/"),
     ("one ISA does not know the other (arm64)", r"arch/arm64/.*", r"arch/x86_64/"),
