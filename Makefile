@@ -77,6 +77,11 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(SAN) -o $@ $(sort $(filter %.o,$^)) $(filter %arm64.a,$^) $(filter %lib.a,$^) -pthread
+FAULTS := $(B)/tests/lib/faults.so # for tests/lib/faults.py
+$(FAULTS): tests/lib/faults.c
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) -D_GNU_SOURCE $(ALL_CFLAGS) -shared -fPIC -o $@ $<
 $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -93,7 +98,7 @@ nested-programs: guests
 	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
 	$(Q)$(if $(filter x86_64,$(ARCH)),$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=$(ARM64_CROSS) CC=gcc STATIC=1 $(ARM64_B)/minivmm-static guests)
 # What the test layers run on; the runner itself decides what to do with it.
-check-programs: $(BIN) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
+check-programs: $(BIN) $(FAULTS) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
 
 SETUP = BUILD=$(abspath $(B)) sh tests/setup.sh
 RUN_TESTS = ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) SRC=$(CURDIR) BUILD=$(abspath $(B)) BUILD_ARM64=$(abspath $(ARM64_B)) MINIVMM=$(abspath $(B))/minivmm tests/run
@@ -103,7 +108,7 @@ check:
 	$(Q)$(RUN_TESTS) house unit fake fuzz kvm nested
 check-unit: $(UNIT_TESTS) $(FAKE_TESTS) $(BIN)
 	$(Q)$(RUN_TESTS) house unit fake
-check-kvm: $(BIN) guests
+check-kvm: $(BIN) $(FAULTS) guests
 	$(Q)$(RUN_TESTS) kvm
 check-nested: $(BIN) guests
 	$(Q)$(SETUP) nested arm64

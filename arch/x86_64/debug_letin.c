@@ -15,8 +15,8 @@
 #include "arch/arch.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/mmu.h"
 #include "vmm/kvm.h"
@@ -47,7 +47,7 @@ static int apic_pending(struct vcpu *vcpu)
 {
 	struct kvm_lapic_state s;
 
-	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &s) < 0 || !(apic_reg(&s, APIC_SVR) & APIC_ENABLED))
+	if (kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &s) < 0 || !(apic_reg(&s, APIC_SVR) & APIC_ENABLED))
 		return -1;
 	for (int i = 7; i >= 0; i--) {
 		uint32_t irr = apic_reg(&s, APIC_IRR + 16 * (unsigned)i);
@@ -64,7 +64,7 @@ static int pic_request(const struct vm *vm, uint32_t chip, unsigned *base)
 	struct kvm_irqchip c = {.chip_id = chip};
 	unsigned wanted;
 
-	if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &c) < 0)
+	if (kvm_ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &c) < 0)
 		return -1;
 	wanted = c.chip.pic.irr & (uint8_t)~c.chip.pic.imr;
 	*base = c.chip.pic.irq_base;
@@ -91,13 +91,13 @@ static bool in_shadow(struct vcpu *vcpu)
 	const struct step_state *st = &vcpu->arch->step;
 	struct kvm_vcpu_events ev;
 
-	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return true;
 	if (!ev.interrupt.shadow || !st->done || st->insn.insn != X86_INSN_HLT)
 		return ev.interrupt.shadow;
 	ev.interrupt.shadow = 0;
 	ev.flags = KVM_VCPUEVENT_VALID_SHADOW;
-	return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0;
+	return kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0;
 }
 
 /* Would an interrupt be taken before the instruction at pc, and a breakpoint on that instruction hit otherwise? */

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/mmu.h"
 #include "vmm/kvm.h"
@@ -18,7 +18,7 @@ static int queue_exception(struct vcpu *vcpu, unsigned vector, bool has_error, u
 {
 	struct kvm_vcpu_events ev;
 
-	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return -errno;
 	if (vector < EXCEPTIONS) {
 		memset(&ev.exception, 0, sizeof(ev.exception));
@@ -31,7 +31,7 @@ static int queue_exception(struct vcpu *vcpu, unsigned vector, bool has_error, u
 		ev.interrupt.nr = (uint8_t)vector;
 		ev.interrupt.soft = 1;
 	}
-	if (ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
 		return -errno;
 	x86_given(vcpu, vector, has_error);
 	return 0;
@@ -80,12 +80,12 @@ static int drop_queued_ud(struct vcpu *vcpu)
 {
 	struct kvm_vcpu_events ev;
 
-	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return -errno;
 	if (ev.exception.nr != VECTOR_UD || !(ev.exception.injected || ev.exception.pending))
 		return 0;
 	memset(&ev.exception, 0, sizeof(ev.exception));
-	return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0 ? -errno : 0;
+	return kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0 ? -errno : 0;
 }
 
 /*

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Calls that fail: KVM's ioctls one after the other, memory, threads, descriptors. What is retried is as if nothing had
+been; else minivmm ends with a line that names the call, or tells its debugger and the machine goes on.
+
+FAULTS=all: each call of the session, with each error, instead of a sample."""
+
+import collections
+import contextlib
+import errno
+import os
+import random
+import shutil
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True          # the source tree stays clean
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+
+import tap              # noqa: E402
+from elfsyms import symbols     # noqa: E402
+from faults import FOREVER, Faults      # noqa: E402
+from rsp import Closed, Rsp, RspError   # noqa: E402
+from vm import Host, Vm, VmError, guest_path, listening, read_file, wait_for      # noqa: E402
+
+ALL = os.environ.get('FAULTS') == 'all'
+BOUND = 20              # seconds within which everything ends or answers
+HOST, KVM = 6, 12
+SIGILL = 4              # KVM cannot go on, as gdb is told
+SYM = symbols(guest_path('lab'))
+
+
+@tap.fixture
+def folder():
+	d = tempfile.mkdtemp(prefix='faults-')
+	tap.cleanup(shutil.rmtree, d)
+	return d
+
+
+@tap.fixture
+def facts():
+	h = Host()
+	tap.cleanup(h.close)
+	return h.facts
+
+
+# ---- a session, step by step ----
+
+class Session:
+	"""A lab guest and a client that looks at everything, with these faults."""
+
+	def __init__(self, faults):
+		self.remote, self.serial = os.path.join(folder(), 'gdb'), os.path.join(folder(), 'serial')
+		for path in self.remote, self.serial:   # what a test that failed has left
+			with contextlib.suppress(FileNotFoundError):
+				os.unlink(path)
+		self.said = []          # (step, reply)
+		self.client = None
+		self.vm = Vm(['--kernel', guest_path('lab'), '--cpus', '2', '--cmdline', 'lab=calls,3', '--gdb', self.remote,
+			      '--serial', 'file:' + self.serial], wrap=faults.wrap)
+
+	def connect(self):
+		wait_for(lambda: listening(self.remote) or not self.vm.alive(), self.vm.describe, BOUND)
+		if not self.vm.alive():
+			raise Closed('it has ended')
+		self.client = Rsp(self.remote, BOUND)
+		return self.client.hello().text
+
+	def steps(self):
+		"""(name, what to do): the whole session."""
+		c = self.client
+		yield 'extended', lambda: c.ask('!')
+		yield 'Z0', lambda: c.z('Z0', SYM['inner'])
+		yield 'hit', lambda: self.resume()
+		yield 'g', lambda: c.ask('g')
+		for name in ('cr3', 'lstar', 'xmm0', 'dr7') if c.pc_name == 'rip' else ('TTBR0_EL1', 'VBAR_EL1', 'v0'):
+			yield 'read ' + name, lambda n=name: c.ask('p%x' % c.number(n))
+		for name in ('r15', 'lstar', 'xmm0', 'fs_base') if c.pc_name == 'rip' else ('x28', 'TPIDR_EL0', 'v0'):
+			yield 'write ' + name, lambda n=name: c.set_reg(n, 0x1000)
+		yield 'step', lambda: self.resume('vCont;s:1')
+		yield 'Z1', lambda: c.z('Z1', SYM['shared'])
+		if facts()['readonly_mem']:
+			yield 'Z2', lambda: c.ask('Z2,%x,8' % SYM['alphas'])
+		for i in range(4):
+			yield 'hit %d' % i, lambda: self.resume()
+		if facts()['readonly_mem']:
+			yield 'z2', lambda: c.ask('z2,%x,8' % SYM['alphas'])
+		yield 'z1', lambda: c.z('z1', SYM['shared'])
+		yield 'memory', lambda: c.ask('m%x,40' % SYM['inner'])
+		yield 'run', lambda: self.resume('vRun;')
+		yield 'hit again', lambda: self.resume()
+		yield 'z0', lambda: c.z('z0', SYM['inner'])
+		yield 'range step', lambda: self.resume('vCont;r%x,%x:1' % (SYM['inner'], SYM['inner'] + 16))
+		yield 'detach', lambda: c.ask('D')
+
+	def resume(self, packet='vCont;c'):
+		"""The stop; with it, what gdb's user is shown."""
+		self.client.send(packet)
+		shown = ''
+		while True:
+			text = self.client.reply()
+			if text[:1] != 'O' or text == 'OK':
+				return text + shown
+			shown += bytes.fromhex(text[1:]).decode('latin-1')
+
+	def play(self, wanted=None):
+		"""True: it has come to its end, each reply as wanted. False: it was told of a fault, or it has ended."""
+		wanted = dict(wanted or {})
+		try:
+			self.note('hello', self.connect())
+			for name, do in self.steps():
+				self.note(name, do())
+				# a host whose probe failed, with a warning, uses slots
+				if wanted and wanted[name] != self.said[-1][1].replace('hwbreak', 'swbreak'):
+					return False
+			return True
+		except (Closed, ConnectionError):
+			self.note('closed', '')
+			return False
+
+	def note(self, name, reply):
+		self.said.append((name, reply))
+
+	def shown(self):
+		"""All that anybody was told of a fault."""
+		return self.vm.errors() + ''.join(reply for _, reply in self.said[-1:])
+
+	def close(self):
+		if self.client:
+			self.client.close()
+		self.vm.close()
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		self.close()
+
+
+@tap.fixture
+def baseline():
+	"""(the replies, the guest's output, how often each call is made)"""
+	with Faults() as f, Session(f) as s:
+		tap.check(s.play(), 'the session without faults: %s\n%s' % (s.said, s.vm.describe()))
+		s.client.close()
+		tap.equal(s.vm.wait(BOUND), 0, 'its status')
+		said = [(name, reply.replace('hwbreak', 'swbreak')) for name, reply in s.said]
+		return said, read_file(s.serial), f.calls()
+
+
+# What may fail without a word, and why.
+SILENT = {
+	'KVM_CHECK_EXTENSION': 'is then taken for missing',
+	'KVM_GET_CPUID2': 'what the guest was to have is taken for what it has',
+	'KVM_KVMCLOCK_CTRL': 'fails for every guest without a kvmclock',
+}
+
+
+def sane(s):
+	"""It goes on after a fault: all is there, and the guest comes to its end."""
+	c = s.client
+	if c.ask('?')[:1] != 'T':
+		tap.equal(c.stop(c.ask('vRun;')).signal, 5, 'run, after one that failed')
+	tap.equal(c.ask('m%x,40' % SYM['inner']), dict(baseline()[0])['memory'], 'code in memory')
+	tap.check(c.ask('g')[:1] != 'E', 'registers')
+	tap.equal(c.ask('D'), 'OK', 'detach')
+
+
+def judge(s, name, error, ended):
+	"""One fault: what came of it."""
+	text = os.strerror(error)
+	if not ended and s.client:
+		with contextlib.suppress(Closed, ConnectionError):
+			sane(s)
+	s.client.close() if s.client else None
+	status = s.vm.wait(BOUND)
+	tap.check(status in (0, HOST, KVM), 'status %d' % status)
+	if status == 0:
+		tap.equal(read_file(s.serial)[-8:], baseline()[1][-8:], "the guest's last words")
+	lines = [line for line in s.vm.errors().splitlines() if text in line or name in line]
+	told = any(reply[:1] == 'E' for _, reply in s.said) or any(reply[:3] == 'T%02x' % SIGILL for _, reply in s.said)
+	tap.check(lines or told or name in SILENT, 'nobody is told of it')
+	if status or (lines and not told):
+		tap.check(any(name in line and text in line for line in lines), 'it is not named with its error')
+		tap.check(len(lines) == 1, 'it is told more than once')
+	tap.check(not os.path.exists(s.remote), 'the socket is left')
+
+
+def try_one(name, at, error):
+	"""None, or what is wrong when that call fails."""
+	with Faults() as f:
+		f.fail(name, error, at)
+		with Session(f) as s:
+			try:
+				whole = s.play(baseline()[0])
+				if whole:
+					s.client.close()
+					s.vm.wait(BOUND)
+				if error == errno.EINTR or (name, error) == ('KVM_RUN', errno.EAGAIN) or not f.failed(name):
+					tap.check(whole, 'it is not as if nothing had been')
+					tap.equal(s.vm.wait(BOUND), 0, 'status')
+					tap.equal(read_file(s.serial), baseline()[1], "the guest's output")
+					tap.equal(s.vm.errors(), '', 'errors')
+				else:
+					judge(s, name, error, whole)
+			except (tap.Failure, RspError, VmError) as e:
+				return '%s number %d, %s: %s; last: %s; errors: %r' % (
+					name, at, errno.errorcode[error], e, s.said[-1:], s.vm.errors())
+			return None
+
+
+ERRORS = collections.defaultdict(lambda: (errno.ENOMEM, errno.EINTR), {
+	'KVM_RUN': (errno.ENOMEM, errno.EINTR, errno.EFAULT, errno.EIO, errno.EAGAIN),
+	'KVM_SET_GUEST_DEBUG': (errno.ENOMEM, errno.EINTR, errno.EIO),
+	'KVM_GET_REGS': (errno.ENOMEM, errno.EINTR, errno.EIO),
+	'KVM_CREATE_VM': (errno.ENOMEM, errno.EINTR, errno.EMFILE),
+	'KVM_CREATE_VCPU': (errno.ENOMEM, errno.EINTR, errno.EMFILE),
+})
+SAMPLE = 60
+
+
+def plan():
+	calls = [(name, at, error) for name, n in sorted(baseline()[2].items()) if name.startswith('KVM_')
+		 for at in range(1, n + 1) for error in ERRORS[name]]
+	if ALL:
+		return calls
+	seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
+	tap.diag('SEED=%d' % seed)
+	return random.Random(seed).sample(calls, SAMPLE)
+
+
+@tap.test('each ioctl of a session fails, one at a time', timeout=1200)
+def _():
+	wrong = []
+	todo = plan()
+	only = os.environ.get('ONLY')
+	for name, at, error in todo:
+		if only and name != only:
+			continue
+		bad = try_one(name, at, error)
+		if bad:
+			wrong.append(bad)
+	tap.diag('%d faults of %s' % (len(todo), dict(collections.Counter(name for name, _, _ in todo))))
+	tap.check(not wrong, '%d of %d\n%s' % (len(wrong), len(todo), '\n'.join(wrong)))
+
+
+tap.main()
