@@ -1,5 +1,6 @@
 /* The process: options in, exit status out, and everything undone in between. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +24,8 @@
 #include "vmm/vm_verdict.h"
 
 /*
- * Signals that end the VM. While it is being made they only cut a wait for a pipe short and are remembered here;
- * once it runs they are blocked everywhere and come through a signalfd.
+ * Signals that end the VM. While it is being made, and when its report is written, they only cut a wait for a pipe
+ * short and are remembered here; while it runs they are blocked everywhere and come through a signalfd.
  */
 static volatile sig_atomic_t interrupted;
 
@@ -49,6 +50,7 @@ static void signal_set_action(int sig, void (*handler)(int), int flags)
 	sigaction(sig, &sa, NULL);
 }
 
+/* From here on nothing is left behind: there is a handler for what ends us, and what kills us restores the terminal. */
 static void signals_init(sigset_t *ending, const struct options *opts)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGQUIT, SIGALRM,
@@ -65,6 +67,7 @@ static void signals_init(sigset_t *ending, const struct options *opts)
 	for (int sig = 1; sig < NSIG; sig++)
 		if (sigismember(ending, sig))
 			signal_set_action(sig, on_interrupt, 0);
+	sigprocmask(SIG_UNBLOCK, ending, NULL);
 }
 
 static int probe_host(void)
@@ -150,7 +153,10 @@ static int create_and_run(const struct options *opts, const sigset_t *ending, st
 	return status;
 }
 
-/* One machine from its making to its end. Returns the exit status, *result tells the rest if opts->verdict. */
+/*
+ * One machine from its making to its end. Returns the exit status, *result tells the rest if opts->verdict. What ends
+ * us is blocked then.
+ */
 static int run_case(const struct options *opts, struct result *result)
 {
 	sigset_t ending;
@@ -184,14 +190,26 @@ static void show_evidence(const struct result *r, const struct options *opts)
 	fflush(stderr);
 }
 
+/* Half a report is no report, so a signal does not cut it short unless it waits for somebody to read it. */
+static int write_report(
+	struct report *report, const struct options *opts, const char *suite, const struct result *const *results, size_t n)
+{
+	sigset_t ending;
+
+	signals_init(&ending, opts);
+	return report_write(report, suite, results, n);
+}
+
 static int run_for_verdict(const struct options *opts)
 {
 	static struct result result; /* too large for a stack */
 	const struct result *results[] = {&result};
 	struct report *report = NULL;
 	char line[RESULT_LINE_MAX];
+	sigset_t ending;
 	int status;
 
+	signals_init(&ending, opts);
 	if (opts->report && report_open(&report, opts->report))
 		return STATUS_HOST;
 	name_result(&result, opts);
@@ -200,7 +218,7 @@ static int run_for_verdict(const struct options *opts)
 		show_evidence(&result, opts);
 		result_line(&result, line, sizeof(line));
 		log_error("%s", line);
-		if (report && report_write(report, "minivmm", results, 1) && status == STATUS_OK)
+		if (report && write_report(report, opts, "minivmm", results, 1) && status == STATUS_OK)
 			status = STATUS_HOST;
 	}
 	report_close(report);
@@ -211,7 +229,8 @@ static int run_job(const struct options *opts)
 {
 	FILE *lines = opts->report && report_is_stdout(opts->report) ? stderr : stdout; /* each for itself */
 	struct report *report = NULL;
-	struct job_outcome outcome;
+	struct job_outcome outcome = {0};
+	sigset_t ending;
 	struct job job;
 	int status;
 
@@ -221,10 +240,16 @@ static int run_job(const struct options *opts)
 	if (job_check(&job, opts->job, opts->parallel))
 		goto out;
 	status = STATUS_HOST;
+	signals_init(&ending, opts);
 	if (opts->report && report_open(&report, opts->report))
 		goto out;
-	status = job_run(&job, job_parallel(opts->parallel), run_case, lines, &outcome);
-	if (outcome.n && report && report_write(report, opts->job, outcome.results, outcome.n) && status == STATUS_OK)
+	sigprocmask(SIG_BLOCK, &ending, NULL); /* job_run() looks for them from now on */
+	if (interrupted)
+		status = STATUS_ENDED;
+	else
+		status = job_run(&job, job_parallel(opts->parallel), run_case, lines, &outcome);
+	if (outcome.n && report && write_report(report, opts, opts->job, outcome.results, outcome.n) &&
+		status == STATUS_OK)
 		status = STATUS_HOST;
 	report_close(report);
 	job_outcome_free(&outcome);
@@ -233,14 +258,35 @@ out:
 	return status;
 }
 
+/*
+ * A standard stream that is closed stays unusable, but its number is taken: a file or KVM's device would get it
+ * otherwise, and what is meant for the stream.
+ */
+static void hold_closed_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* What was printed is the result: if it has not got out, that is no success. */
+static int finish_stdout(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	log_error("standard output: %s", strerror(errno));
+	return status == STATUS_OK ? STATUS_HOST : status;
+}
+
 int main(int argc, char **argv)
 {
 	static struct result none;
 	struct options opts;
 
+	hold_closed_streams();
 	switch (cli_parse(&opts, argc, argv)) {
 	case CLI_DONE:
-		return STATUS_OK;
+		return finish_stdout(STATUS_OK);
 	case CLI_BAD:
 		return STATUS_USAGE;
 	case CLI_RUN:
@@ -248,8 +294,8 @@ int main(int argc, char **argv)
 	}
 	log_set_verbose(opts.verbose);
 	if (opts.probe_host)
-		return probe_host();
+		return finish_stdout(probe_host());
 	if (opts.job)
-		return run_job(&opts);
+		return finish_stdout(run_job(&opts));
 	return opts.verdict ? run_for_verdict(&opts) : run_case(&opts, &none);
 }

@@ -28,9 +28,10 @@ void report_flush(struct report_out *o)
 			/* Standard output that somebody made non-blocking. */
 			struct pollfd p = {.fd = o->fd, .events = POLLOUT};
 
-			poll(&p, 1, -1);
-		} else if (errno != EINTR) {
-			o->error = -errno;
+			if (poll(&p, 1, -1) < 0)
+				o->error = -errno;
+		} else {
+			o->error = -errno; /* EINTR: it is not to wait for a reader any longer */
 		}
 	}
 	o->used = 0;

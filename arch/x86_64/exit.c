@@ -88,6 +88,12 @@ static int drop_queued_ud(struct vcpu *vcpu)
 	return kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0 ? -errno : 0;
 }
 
+static enum arch_exit failed(struct vcpu *vcpu, int err)
+{
+	vcpu_failed(vcpu, err);
+	return ARCH_EXIT_HANDLED;
+}
+
 /*
  * Interpreting hosts cannot emulate INT3, INT n and INT1. A one-byte INT3 may be a planted breakpoint; the others are
  * the guest's own and are delivered on its behalf.
@@ -96,10 +102,12 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	struct x86_decoded d;
-	int ret;
+	int ret = a->synced ? 0 : x86_regs_reload(vcpu);
 
-	if ((!a->synced && x86_regs_reload(vcpu) < 0) || drop_queued_ud(vcpu) < 0)
-		return ARCH_EXIT_UNKNOWN;
+	if (ret == 0)
+		ret = drop_queued_ud(vcpu);
+	if (ret < 0)
+		return failed(vcpu, ret);
 	a->ran = true;
 	d = failed_instruction(vcpu);
 	if (d.insn != X86_INSN_INT)
@@ -112,7 +120,7 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 		ret = queue_exception(vcpu, VECTOR_GP, true, d.vector << 3 | ERROR_IDT);
 	else
 		ret = x86_give_exception(vcpu, d.vector, d.len);
-	return ret < 0 ? ARCH_EXIT_UNKNOWN : ARCH_EXIT_HANDLED;
+	return ret < 0 ? failed(vcpu, ret) : ARCH_EXIT_HANDLED;
 }
 
 enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)

@@ -7,8 +7,10 @@ FAULTS=all: each call of the session, with each error, instead of a sample."""
 import collections
 import contextlib
 import errno
+import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -20,11 +22,12 @@ import tap              # noqa: E402
 from elfsyms import symbols     # noqa: E402
 from faults import FOREVER, Faults      # noqa: E402
 from rsp import Closed, Rsp, RspError   # noqa: E402
-from vm import Host, Vm, VmError, guest_path, listening, read_file, wait_for      # noqa: E402
+from vm import X86, Host, Vm, VmError, guest_path, listening, read_file, wait_for      # noqa: E402
 
 ALL = os.environ.get('FAULTS') == 'all'
 BOUND = 20              # seconds within which everything ends or answers
 HOST, KVM = 6, 12
+KVM_CAP_SYNC_REGS = 74
 SIGILL = 4              # KVM cannot go on, as gdb is told
 SYM = symbols(guest_path('lab'))
 
@@ -49,10 +52,8 @@ class Session:
 	"""A lab guest and a client that looks at everything, with these faults."""
 
 	def __init__(self, faults):
-		self.remote, self.serial = os.path.join(folder(), 'gdb'), os.path.join(folder(), 'serial')
-		for path in self.remote, self.serial:   # what a test that failed has left
-			with contextlib.suppress(FileNotFoundError):
-				os.unlink(path)
+		self.folder = tempfile.mkdtemp(dir=folder())
+		self.remote, self.serial = os.path.join(self.folder, 'gdb'), os.path.join(self.folder, 'serial')
 		self.said = []          # (step, reply)
 		self.client = None
 		self.vm = Vm(['--kernel', guest_path('lab'), '--cpus', '2', '--cmdline', 'lab=calls,3', '--gdb', self.remote,
@@ -128,6 +129,7 @@ class Session:
 		if self.client:
 			self.client.close()
 		self.vm.close()
+		shutil.rmtree(self.folder)
 
 	def __enter__(self):
 		return self
@@ -176,19 +178,23 @@ def judge(s, name, error, ended):
 	tap.check(status in (0, HOST, KVM), 'status %d' % status)
 	if status == 0:
 		tap.equal(read_file(s.serial)[-8:], baseline()[1][-8:], "the guest's last words")
-	lines = [line for line in s.vm.errors().splitlines() if text in line or name in line]
+	request = name.split()[0]
+	lines = [line for line in s.vm.errors().splitlines() if text in line or request in line]
 	told = any(reply[:1] == 'E' for _, reply in s.said) or any(reply[:3] == 'T%02x' % SIGILL for _, reply in s.said)
-	tap.check(lines or told or name in SILENT, 'nobody is told of it')
+	tap.check(lines or told or request in SILENT, 'nobody is told of it')
 	if status or (lines and not told):
-		tap.check(any(name in line and text in line for line in lines), 'it is not named with its error')
+		tap.check(any(request in line and text in line for line in lines), 'it is not named with its error')
 		tap.check(len(lines) == 1, 'it is told more than once')
 	tap.check(not os.path.exists(s.remote), 'the socket is left')
 
 
-def try_one(name, at, error):
+def try_one(name, at, error, answers=None):
 	"""None, or what is wrong when that call fails."""
 	with Faults() as f:
-		f.fail(name, error, at)
+		for question, value in (answers or {}).items():
+			f.answer(question, value)
+		if name not in (answers or {}):
+			f.fail(name, error, at)
 		with Session(f) as s:
 			try:
 				whole = s.play(baseline()[0])
@@ -215,32 +221,92 @@ ERRORS = collections.defaultdict(lambda: (errno.ENOMEM, errno.EINTR), {
 	'KVM_CREATE_VM': (errno.ENOMEM, errno.EINTR, errno.EMFILE),
 	'KVM_CREATE_VCPU': (errno.ENOMEM, errno.EINTR, errno.EMFILE),
 })
-SAMPLE = 60
 
 
-def plan():
-	calls = [(name, at, error) for name, n in sorted(baseline()[2].items()) if name.startswith('KVM_')
+def plan(calls, sample):
+	"""[(name, which call, error)]: all of them, or so many."""
+	whole = [(name, at, error) for name, n in sorted(calls.items()) if name.startswith('KVM_')
 		 for at in range(1, n + 1) for error in ERRORS[name]]
 	if ALL:
-		return calls
+		return whole
 	seed = int(os.environ.get('SEED', random.randrange(1 << 32)))
 	tap.diag('SEED=%d' % seed)
-	return random.Random(seed).sample(calls, SAMPLE)
+	return random.Random(seed).sample(whole, sample)
+
+
+def sweep(calls, sample, attempt):
+	todo = plan(calls, sample)
+	wrong = [bad for bad in (attempt(*one) for one in todo) if bad]
+	tap.diag('%d faults: %s' % (len(todo), dict(collections.Counter(name for name, _, _ in todo))))
+	tap.check(not wrong, '%d of %d\n%s' % (len(wrong), len(todo), '\n'.join(wrong)))
 
 
 @tap.test('each ioctl of a session fails, one at a time', timeout=1200)
 def _():
-	wrong = []
-	todo = plan()
-	only = os.environ.get('ONLY')
-	for name, at, error in todo:
-		if only and name != only:
-			continue
-		bad = try_one(name, at, error)
-		if bad:
-			wrong.append(bad)
-	tap.diag('%d faults of %s' % (len(todo), dict(collections.Counter(name for name, _, _ in todo))))
-	tap.check(not wrong, '%d of %d\n%s' % (len(wrong), len(todo), '\n'.join(wrong)))
+	sweep(baseline()[2], 50, try_one)
+
+
+@tap.test('a host whose KVM hands no registers over with KVM_RUN: the same session', [X86], timeout=1200)
+def _():
+	with Faults() as f:
+		f.answer('KVM_CHECK_EXTENSION %d' % KVM_CAP_SYNC_REGS, 0)
+		with Session(f) as s:
+			tap.check(s.play(baseline()[0]), 'the session: %s' % s.said[-1:])
+			s.client.close()
+			tap.equal(s.vm.wait(BOUND), 0, 'status')
+			calls = f.calls()
+		tap.check(calls['KVM_GET_REGS'] > baseline()[2]['KVM_GET_REGS'], 'it reads registers by themselves: %s' % calls)
+	tap.diag('then each of its ioctls')
+	sweep(calls, 15, lambda *one: try_one(*one, answers={'KVM_CHECK_EXTENSION %d' % KVM_CAP_SYNC_REGS: 0}))
+
+
+# ---- a run that has to prove something ----
+
+def run_verdict(faults, action):
+	"""(status, count of the hits or None without a report, errors, is there a dump)"""
+	report, dump = os.path.join(folder(), 'r.json'), os.path.join(folder(), 'core')
+	with Vm(['--kernel', guest_path('lab'), '--cpus', '2', '--cmdline', 'lab=calls,3', '--serial', 'null',
+		 '--break', 'shared=' + action, '--report', report, '--dump', dump], wrap=faults.wrap) as p:
+		status = p.wait(BOUND)
+		count = None
+		if os.path.exists(report):
+			with open(report, encoding='utf-8') as f:
+				result = json.load(f)['results'][0]
+			tap.equal(result['status'], status, 'status in the report')
+			count = result['goals'][0]['count']
+		tap.equal(os.path.exists(dump), count is not None and status != 0, 'a dump; ' + p.errors())
+		for path in report, dump:
+			with contextlib.suppress(FileNotFoundError):
+				os.unlink(path)
+		return status, count, p.errors()
+
+
+for action, wanted in ('count', 0), ('fail', 20):
+	@tap.test('each ioctl of a run with a verdict fails: no verdict is wrong (%s)' % action, timeout=1200)
+	def _(action=action, wanted=wanted):
+		with Faults() as f:
+			status, hits, errors = run_verdict(f, action)
+			tap.equal(status, wanted, 'status without faults; ' + errors)
+			calls = f.calls()
+
+		def attempt(name, at, error):
+			with Faults() as f:
+				f.fail(name, error, at)
+				try:
+					status, count, errors = run_verdict(f, action)
+					retried = error == errno.EINTR or (name, error) == ('KVM_RUN', errno.EAGAIN) or not f.failed(name)
+					tap.check(status in ((wanted,) if retried else (wanted, HOST, KVM)), 'status %d' % status)
+					tap.check(status != wanted or count == hits, 'hits: %s' % count)
+					request = name.split()[0]
+					if not retried and request not in SILENT:
+						named = [line for line in errors.splitlines() if os.strerror(error) in line
+							 and (request in line or 'registers' in line)]
+						tap.check(named or re.search(r'^  .*\w+ +\?', errors, re.M),
+							  'it is not named with its error, nor is a register shown as missing')
+				except (tap.Failure, VmError) as e:
+					return '%s number %d, %s: %s; errors: %r' % (name, at, errno.errorcode[error], e, errors)
+				return None
+		sweep(calls, 20, attempt)
 
 
 tap.main()

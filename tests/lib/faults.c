@@ -108,7 +108,7 @@ static int fail(struct slot *s)
 static const struct {
 	unsigned long request;
 	const char *name;
-} requests[] = {NAME(KVM_GET_API_VERSION), NAME(KVM_CREATE_VM), NAME(KVM_CHECK_EXTENSION), NAME(KVM_GET_VCPU_MMAP_SIZE),
+} requests[] = {NAME(KVM_GET_API_VERSION), NAME(KVM_CREATE_VM), NAME(KVM_GET_VCPU_MMAP_SIZE),
 	NAME(KVM_CREATE_VCPU), NAME(KVM_SET_USER_MEMORY_REGION), NAME(KVM_ENABLE_CAP), NAME(KVM_RUN),
 	NAME(KVM_SET_GUEST_DEBUG), NAME(KVM_GET_MP_STATE), NAME(KVM_SET_MP_STATE), NAME(KVM_SET_SIGNAL_MASK),
 	NAME(KVM_IRQ_LINE), NAME(KVM_GET_VCPU_EVENTS), NAME(KVM_SET_VCPU_EVENTS),
@@ -125,8 +125,13 @@ static const struct {
 #endif
 };
 
-static const char *request_name(unsigned long request, char *buf, size_t len)
+/* A question has the capability's number with it. */
+static const char *request_name(unsigned long request, unsigned long arg, char *buf, size_t len)
 {
+	if (request == KVM_CHECK_EXTENSION) {
+		snprintf(buf, len, "KVM_CHECK_EXTENSION %lu", arg);
+		return buf;
+	}
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		if (requests[i].request == (uint32_t)request)
 			return requests[i].name;
@@ -170,7 +175,7 @@ int ioctl(int fd, unsigned long request, ...)
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
 	if (_IOC_TYPE(request) == KVMIO)
-		s = fails(request_name(request, name, sizeof(name)));
+		s = fails(request_name(request, arg, name, sizeof(name)));
 	if (s && request == KVM_RUN && run_of(fd) && finish_access(fd, s, run_of(fd)))
 		return 0;
 	return s ? fail(s) : (int)syscall(SYS_ioctl, fd, request, arg);
