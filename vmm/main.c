@@ -24,8 +24,8 @@
 #include "vmm/vm_verdict.h"
 
 /*
- * Signals that end the VM. While it is being made, and when its report is written, they only cut a wait for a pipe
- * short and are remembered here; while it runs they are blocked everywhere and come through a signalfd.
+ * Signals that end the VM. While it is being made they only cut a wait for a pipe short and are remembered here;
+ * once it runs they are blocked everywhere and come through a signalfd.
  */
 static volatile sig_atomic_t interrupted;
 
@@ -190,16 +190,6 @@ static void show_evidence(const struct result *r, const struct options *opts)
 	fflush(stderr);
 }
 
-/* Half a report is no report, so a signal does not cut it short unless it waits for somebody to read it. */
-static int write_report(
-	struct report *report, const struct options *opts, const char *suite, const struct result *const *results, size_t n)
-{
-	sigset_t ending;
-
-	signals_init(&ending, opts);
-	return report_write(report, suite, results, n);
-}
-
 static int run_for_verdict(const struct options *opts)
 {
 	static struct result result; /* too large for a stack */
@@ -218,7 +208,7 @@ static int run_for_verdict(const struct options *opts)
 		show_evidence(&result, opts);
 		result_line(&result, line, sizeof(line));
 		log_error("%s", line);
-		if (report && write_report(report, opts, "minivmm", results, 1) && status == STATUS_OK)
+		if (report && report_write(report, "minivmm", results, 1) && status == STATUS_OK)
 			status = STATUS_HOST;
 	}
 	report_close(report);
@@ -248,8 +238,7 @@ static int run_job(const struct options *opts)
 		status = STATUS_ENDED;
 	else
 		status = job_run(&job, job_parallel(opts->parallel), run_case, lines, &outcome);
-	if (outcome.n && report && write_report(report, opts, opts->job, outcome.results, outcome.n) &&
-		status == STATUS_OK)
+	if (outcome.n && report && report_write(report, opts->job, outcome.results, outcome.n) && status == STATUS_OK)
 		status = STATUS_HOST;
 	report_close(report);
 	job_outcome_free(&outcome);

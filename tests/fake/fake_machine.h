@@ -80,6 +80,8 @@ struct fake_cpu {
 
 struct fake_life;
 
+#define FAKE_FAILED 12 /* its status where it cannot go on */
+
 struct fake_machine {
 	struct vm_debug *debug;
 	int ncpus;
