@@ -112,14 +112,15 @@ static void debugger_close(struct debugger *dbg)
 static int run(struct vm *vm)
 {
 	struct debugger dbg = {NULL, NULL};
-	int status = STATUS_HOST;
+	int status = STATUS_HOST, err;
 
 	if (debugger_open(&dbg, vm))
 		goto out;
 	if (console_start(vm->console))
 		goto out;
-	if (dbg.server && gdb_server_start(dbg.server)) {
-		log_error("cannot start the debugger's thread");
+	err = dbg.server ? gdb_server_start(dbg.server) : 0;
+	if (err) {
+		log_error("cannot start the debugger's thread: %s", strerror(-err));
 		goto out;
 	}
 	status = vm_run(vm);

@@ -12,8 +12,11 @@ import os
 import random
 import re
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -26,8 +29,8 @@ from vm import X86, Host, Vm, VmError, guest_path, listening, read_file, wait_fo
 
 ALL = os.environ.get('FAULTS') == 'all'
 BOUND = 20              # seconds within which everything ends or answers
-HOST, KVM = 6, 12
-KVM_CAP_SYNC_REGS = 74
+IMAGE, HOST, KVM = 4, 6, 12
+KVM_CAP_SYNC_REGS, KVM_CAP_IMMEDIATE_EXIT = 74, 136
 SIGILL = 4              # KVM cannot go on, as gdb is told
 SYM = symbols(guest_path('lab'))
 
@@ -307,6 +310,103 @@ for action, wanted in ('count', 0), ('fail', 20):
 					return '%s number %d, %s: %s; errors: %r' % (name, at, errno.errorcode[error], e, errors)
 				return None
 		sweep(calls, 20, attempt)
+
+
+# ---- memory, threads, descriptors ----
+
+OTHERS = {'mmap': errno.ENOMEM, 'pthread_create': errno.EAGAIN, 'eventfd': errno.EMFILE}
+
+
+@tap.test('memory, threads and eventfds that are not to be had: an error that says so, or it goes on without', timeout=120)
+def _():
+	def attempt(name, at, error):
+		with Faults() as f:
+			f.fail(name, error, at)
+			with Session(f) as s:
+				try:
+					whole = s.play(baseline()[0])
+					if s.client and not whole:
+						with contextlib.suppress(Closed, ConnectionError):
+							sane(s)
+					s.client.close() if s.client else None
+					status = s.vm.wait(BOUND)
+					lines = s.vm.errors().splitlines()
+					tap.check(status in (0, IMAGE, HOST), 'status %d' % status)
+					tap.check(f.failed(name), 'it has not failed')
+					tap.check(whole or [x for x in lines if os.strerror(error) in x or 'out of memory' in x], 'nobody is told')
+					tap.check(len(lines) <= 1, 'more than one line')
+					tap.check(not os.path.exists(s.remote), 'the socket is left')
+				except (tap.Failure, RspError, VmError) as e:
+					return '%s number %d: %s; last: %s; errors: %r' % (name, at, e, s.said[-1:], s.vm.errors())
+		return None
+	wrong = [attempt(name, at, error) for name, error in OTHERS.items() for at in range(1, baseline()[2][name] + 1)]
+	tap.diag('%d faults' % len(wrong))
+	tap.check(not any(wrong), '\n'.join(filter(None, wrong)))
+
+
+@tap.test('no descriptor left for a client: it waits without a spin, and has its turn', timeout=60)
+def _():
+	for option in '--gdb', '--serial':
+		path = os.path.join(folder(), 'line')
+		with Faults() as f, Vm(['--kernel', guest_path('lab'), '--cmdline', 'lab=echo', '--serial', 'null',
+					option, path if option == '--gdb' else 'unix:' + path], wrap=f.wrap) as p:
+			wait_for(lambda: listening(path), p.describe, BOUND)
+			f.fail('accept4', errno.EMFILE, times=FOREVER)
+			with socket.socket(socket.AF_UNIX) as c:
+				c.connect(path)
+				wait_for(lambda: f.failed('accept4'), 'an attempt', BOUND)
+				before, began = f.failed('accept4'), time.monotonic()
+				time.sleep(0.5)
+				rate = (f.failed('accept4') - before) / (time.monotonic() - began)
+				tap.check(rate < 100, '%s: %d attempts a second' % (option, rate))
+				f.fail('accept4', errno.EMFILE, times=0)
+				wait_for(lambda: f.calls()['accept4'] > f.failed('accept4'), 'its turn', BOUND)
+			tap.equal(p.errors().count('Too many open files'), 1, 'lines about it: ' + p.errors())
+
+
+# ---- /dev/kvm ----
+
+@tap.test("/dev/kvm of another version, without what is needed, or something else: status 6 and what it is", timeout=60)
+def _():
+	for name, value, word in (('KVM_GET_API_VERSION', 11, 'API version 11, 12 is needed'),
+				  ('KVM_CHECK_EXTENSION %d' % KVM_CAP_IMMEDIATE_EXIT, 0, 'too old')):
+		with Faults() as f:
+			f.answer(name, value)
+			for args in ['--kernel', guest_path('lab')], ['--probe-host']:
+				with Vm(args, wrap=f.wrap) as p:
+					tap.equal(p.wait(BOUND), HOST, 'status')
+					tap.contains(p.errors(), word)
+					tap.equal(p.errors().count('\n'), 1, 'lines')
+	with Faults() as f:
+		f.fail('KVM_GET_API_VERSION', errno.ENOTTY)
+		with Vm([], wrap=f.wrap) as p:
+			tap.equal(p.wait(BOUND), HOST, 'status')
+			tap.contains(p.errors(), "something else than KVM's device")
+
+
+# A /dev of its own, with KVM's device, in a mount namespace of its own.
+OWN_DEV = ['unshare', '-m', 'sh', '-c', 'mount --make-rprivate / && mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && '
+	   'mknod /dev/kvm c %d %d && exec "$@"', 'sh']
+
+
+@tap.test('/dev/kvm goes away while it runs: another machine is made all the same', [
+	(os.getuid() == 0 and bool(shutil.which('nsenter')), 'root and nsenter')], timeout=60)
+def _():
+	device = os.stat('/dev/kvm').st_rdev
+	wrap = [a.replace('%d %d', '%d %d' % (os.major(device), os.minor(device))) for a in OWN_DEV]
+	remote = os.path.join(folder(), 'gone')
+	with Vm(['--kernel', guest_path('lab'), '--cmdline', 'lab=spin', '--gdb', remote, '--serial', 'null'], wrap=wrap) as p:
+		wait_for(lambda: listening(remote) or not p.alive(), p.describe, BOUND)
+		if not p.alive():
+			tap.skip('no mount namespaces: ' + p.errors())
+		with Rsp(remote, BOUND) as c:
+			c.hello()
+			c.ask('!')
+			subprocess.run(['nsenter', '-t', str(p.pid), '-m', 'rm', '/dev/kvm'], check=True)
+			for _ in range(3):
+				tap.equal(c.resume('vRun;').signal, 5, 'run')
+			tap.equal(c.ask('vKill;1'), 'OK', 'kill')
+		tap.equal(p.wait(BOUND), 14, 'status; ' + p.errors())
 
 
 tap.main()
