@@ -140,8 +140,8 @@ static int kvm_check_version(int fd)
 	int version = kvm_ioctl(fd, KVM_GET_API_VERSION, 0), immediate_exit;
 
 	if (version < 0 && errno == ENOTTY) {
-		log_error("/dev/kvm: it is something else than KVM's device (KVM_GET_API_VERSION: %s)",
-			strerror(ENOTTY));
+		log_error(
+			"/dev/kvm: it is something else than KVM's device (KVM_GET_API_VERSION: %s)", strerror(ENOTTY));
 		return -ENOTTY;
 	}
 	if (version < 0)
@@ -168,8 +168,9 @@ int kvm_open(void)
 			log_error(
 				"/dev/kvm: no permission; add yourself to its group (usermod -aG kvm NAME) or be root");
 		else if (err == ENOENT || err == ENXIO || err == ENODEV)
-			log_error("/dev/kvm: not there; load the host's kvm module (modprobe), enable "
-				  "virtualisation in its firmware, or give the container the device (--device /dev/kvm)");
+			log_error(
+				"/dev/kvm: not there; load the host's kvm module (modprobe), enable "
+				"virtualisation in its firmware, or give the container the device (--device /dev/kvm)");
 		else
 			log_error("/dev/kvm: %s", strerror(err));
 		return -err;

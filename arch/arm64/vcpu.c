@@ -153,8 +153,7 @@ static int read_ids(struct vcpu *vcpu)
 	if (ret == 0)
 		ret = arm64_get(vcpu, ID_AA64MMFR2_EL1, &mmfr2);
 	if (ret < 0) {
-		log_error("CPU %d: cannot read its identification: %s", vcpu->id,
-			kvm_explain(ret, why, sizeof(why)));
+		log_error("CPU %d: cannot read its identification: %s", vcpu->id, kvm_explain(ret, why, sizeof(why)));
 		return ret;
 	}
 	av->aarch32_el0 = PFR0_EL0(pfr0) == PFR0_EL0_32;

@@ -112,7 +112,7 @@ static bool is_open(struct vcpu *vcpu)
 /* Has KVM begun to deliver anything? */
 static bool events_begun(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
-	return ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) == 0 && (ev->exception.injected || ev->interrupt.injected);
+	return kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) == 0 && (ev->exception.injected || ev->interrupt.injected);
 }
 
 /* Vector of the interrupt that comes next; -1: none. */

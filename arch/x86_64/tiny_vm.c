@@ -199,7 +199,8 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc, bool irqs_
 		s.efer = 0x500; /* LMA LME */
 	}
 	if (kvm_ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0 || kvm_ioctl(t->m.vcpu_fd, KVM_SET_SREGS, &s) < 0 ||
-		kvm_ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &t->events) < 0 || kvm_ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0)
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &t->events) < 0 ||
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0)
 		return -errno;
 	return 0;
 }
@@ -267,7 +268,8 @@ static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
 		return -ENOMEM;
 	cpuid->nent = ENTRIES;
 	if (kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
-		kvm_ioctl(t->m.vcpu_fd, KVM_SET_CPUID2, cpuid); /* some KVMs enter long mode without; the test will show */
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_CPUID2,
+			cpuid); /* some KVMs enter long mode without; the test will show */
 	free(cpuid);
 
 	if (t->has_irqs && kvm_ioctl(t->m.vcpu_fd, KVM_GET_LAPIC, &lapic) == 0) {

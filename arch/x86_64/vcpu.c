@@ -84,7 +84,8 @@ void arch_vm_started(struct vm *vm)
 {
 	struct kvm_reinject_control no_reinject = {.pit_reinject = 0};
 
-	if (kvm_check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) && kvm_ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
+	if (kvm_check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) &&
+		kvm_ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
 		kvm_failed("KVM_REINJECT_CONTROL");
 	/* The first breakpoint will ask, and steps are cheaper for knowing. */
 	if (vm->opts->gdb || vm->verdict)

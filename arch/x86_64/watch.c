@@ -30,8 +30,7 @@ void arch_protected(struct vm *vm, bool on)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = {on}};
 
-	if (kvm_check(vm->kvm_fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE) &&
-		kvm_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+	if (kvm_check(vm->kvm_fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE) && kvm_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
 		kvm_failed("KVM_ENABLE_CAP, KVM_CAP_EXIT_ON_EMULATION_FAILURE");
 }
 

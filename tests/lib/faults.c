@@ -1,10 +1,11 @@
 /*
  * Makes calls of the program fail that it is preloaded into (LD_PRELOAD), as its test says: tests/lib/faults.py is the
- * other side. FAULTS names a file that both have mapped. Each call that is known here has a slot in it by its name, KVM's
- * ioctls by that of their request, and is counted there; the test says from which call on, how often and how it fails.
+ * other side. FAULTS names a file that both have mapped. Each call that is known here has a slot in it by its name,
+ * KVM's ioctls by that of their request, and is counted there; the test says from which call on, how often and how it
+ * fails.
  *
- * A KVM_RUN that is to fail is entered nevertheless, with immediate_exit: KVM finishes the last access to a device before
- * it fails in any way.
+ * A KVM_RUN that is to fail is entered nevertheless, with immediate_exit: KVM finishes the last access to a device
+ * before it fails in any way.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,10 +28,10 @@
 /* As struct.pack in faults.py has it. */
 struct slot {
 	char name[40];
-	atomic_uint calls;  /* so far */
-	uint32_t from;	    /* the first that fails; 0: none does */
-	uint32_t times;	    /* how many do */
-	int32_t error;	    /* errno; 0: it succeeds with `value`, without being made */
+	atomic_uint calls; /* so far */
+	uint32_t from;	   /* the first that fails; 0: none does */
+	uint32_t times;	   /* how many do */
+	int32_t error;	   /* errno; 0: it succeeds with `value`, without being made */
 	int32_t value;
 	atomic_uint failed; /* so far */
 };
@@ -104,24 +105,65 @@ static int fail(struct slot *s)
 
 /* ---- KVM ---- */
 
-#define NAME(request) {request, #request}
+#define NAME(request)                                                                                                  \
+	{                                                                                                              \
+		request, #request                                                                                      \
+	}
 static const struct {
 	unsigned long request;
 	const char *name;
-} requests[] = {NAME(KVM_GET_API_VERSION), NAME(KVM_CREATE_VM), NAME(KVM_GET_VCPU_MMAP_SIZE),
-	NAME(KVM_CREATE_VCPU), NAME(KVM_SET_USER_MEMORY_REGION), NAME(KVM_ENABLE_CAP), NAME(KVM_RUN),
-	NAME(KVM_SET_GUEST_DEBUG), NAME(KVM_GET_MP_STATE), NAME(KVM_SET_MP_STATE), NAME(KVM_SET_SIGNAL_MASK),
-	NAME(KVM_IRQ_LINE), NAME(KVM_GET_VCPU_EVENTS), NAME(KVM_SET_VCPU_EVENTS),
+} requests[] = {
+	NAME(KVM_GET_API_VERSION),
+	NAME(KVM_CREATE_VM),
+	NAME(KVM_GET_VCPU_MMAP_SIZE),
+	NAME(KVM_CREATE_VCPU),
+	NAME(KVM_SET_USER_MEMORY_REGION),
+	NAME(KVM_ENABLE_CAP),
+	NAME(KVM_RUN),
+	NAME(KVM_SET_GUEST_DEBUG),
+	NAME(KVM_GET_MP_STATE),
+	NAME(KVM_SET_MP_STATE),
+	NAME(KVM_SET_SIGNAL_MASK),
+	NAME(KVM_IRQ_LINE),
+	NAME(KVM_GET_VCPU_EVENTS),
+	NAME(KVM_SET_VCPU_EVENTS),
 #ifdef __x86_64__
-	NAME(KVM_GET_SUPPORTED_CPUID), NAME(KVM_SET_CPUID2), NAME(KVM_GET_CPUID2), NAME(KVM_GET_REGS),
-	NAME(KVM_SET_REGS), NAME(KVM_GET_SREGS), NAME(KVM_SET_SREGS), NAME(KVM_GET_LAPIC), NAME(KVM_SET_LAPIC),
-	NAME(KVM_GET_MSRS), NAME(KVM_SET_MSRS), NAME(KVM_GET_DEBUGREGS), NAME(KVM_SET_DEBUGREGS), NAME(KVM_GET_XSAVE),
-	NAME(KVM_GET_XSAVE2), NAME(KVM_SET_XSAVE), NAME(KVM_GET_IRQCHIP), NAME(KVM_NMI), NAME(KVM_CREATE_IRQCHIP),
-	NAME(KVM_CREATE_PIT2), NAME(KVM_SET_GSI_ROUTING), NAME(KVM_SET_IDENTITY_MAP_ADDR), NAME(KVM_SET_TSS_ADDR),
-	NAME(KVM_REINJECT_CONTROL), NAME(KVM_KVMCLOCK_CTRL), NAME(KVM_SIGNAL_MSI), NAME(KVM_X86_SET_MSR_FILTER),
+	NAME(KVM_GET_SUPPORTED_CPUID),
+	NAME(KVM_SET_CPUID2),
+	NAME(KVM_GET_CPUID2),
+	NAME(KVM_GET_REGS),
+	NAME(KVM_SET_REGS),
+	NAME(KVM_GET_SREGS),
+	NAME(KVM_SET_SREGS),
+	NAME(KVM_GET_LAPIC),
+	NAME(KVM_SET_LAPIC),
+	NAME(KVM_GET_MSRS),
+	NAME(KVM_SET_MSRS),
+	NAME(KVM_GET_DEBUGREGS),
+	NAME(KVM_SET_DEBUGREGS),
+	NAME(KVM_GET_XSAVE),
+	NAME(KVM_GET_XSAVE2),
+	NAME(KVM_SET_XSAVE),
+	NAME(KVM_GET_IRQCHIP),
+	NAME(KVM_NMI),
+	NAME(KVM_CREATE_IRQCHIP),
+	NAME(KVM_CREATE_PIT2),
+	NAME(KVM_SET_GSI_ROUTING),
+	NAME(KVM_SET_IDENTITY_MAP_ADDR),
+	NAME(KVM_SET_TSS_ADDR),
+	NAME(KVM_REINJECT_CONTROL),
+	NAME(KVM_KVMCLOCK_CTRL),
+	NAME(KVM_SIGNAL_MSI),
+	NAME(KVM_X86_SET_MSR_FILTER),
 #else
-	NAME(KVM_GET_ONE_REG), NAME(KVM_SET_ONE_REG), NAME(KVM_ARM_VCPU_INIT), NAME(KVM_ARM_PREFERRED_TARGET),
-	NAME(KVM_ARM_VCPU_FINALIZE), NAME(KVM_CREATE_DEVICE), NAME(KVM_SET_DEVICE_ATTR), NAME(KVM_GET_DEVICE_ATTR),
+	NAME(KVM_GET_ONE_REG),
+	NAME(KVM_SET_ONE_REG),
+	NAME(KVM_ARM_VCPU_INIT),
+	NAME(KVM_ARM_PREFERRED_TARGET),
+	NAME(KVM_ARM_VCPU_FINALIZE),
+	NAME(KVM_CREATE_DEVICE),
+	NAME(KVM_SET_DEVICE_ATTR),
+	NAME(KVM_GET_DEVICE_ATTR),
 #endif
 };
 
