@@ -77,8 +77,12 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(SAN) -o $@ $(sort $(filter %.o,$^)) $(filter %arm64.a,$^) $(filter %lib.a,$^) -pthread
-FAULTS := $(B)/tests/lib/faults.so # for tests/lib/faults.py
-$(FAULTS): tests/lib/faults.c
+# minivmm itself under the sanitizers, for leaks
+$(B)/minivmm-asan: $(call objs,san,$(SRCS))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -pthread
+FAULTS := $(B)/tests/lib/faults.so $(B)/minivmm-asan # for tests/kvm/test_faults*.py
+$(B)/tests/lib/faults.so: tests/lib/faults.c
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) -D_GNU_SOURCE $(ALL_CFLAGS) -shared -fPIC -o $@ $<

@@ -267,9 +267,9 @@ static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
 	if (!cpuid)
 		return -ENOMEM;
 	cpuid->nent = ENTRIES;
+	/* Some KVMs enter long mode without; the test will show. */
 	if (kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
-		kvm_ioctl(t->m.vcpu_fd, KVM_SET_CPUID2,
-			cpuid); /* some KVMs enter long mode without; the test will show */
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_CPUID2, cpuid);
 	free(cpuid);
 
 	if (t->has_irqs && kvm_ioctl(t->m.vcpu_fd, KVM_GET_LAPIC, &lapic) == 0) {
