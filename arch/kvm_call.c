@@ -11,16 +11,16 @@ struct failure {
 
 static _Thread_local struct failure last, trouble;
 
-/* An answer, too: this KVM cannot do that. */
-static bool is_refusal(int error)
+/* The host's, and perhaps only now. Any other error may be an answer, too: this KVM cannot do that. */
+static bool is_trouble(int error)
 {
-	return error == EINVAL || error == ENOTTY || error == EOPNOTSUPP || error == ENXIO || error == ENODEV;
+	return error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOSPC || error == EIO;
 }
 
 static void remember(const char *name)
 {
 	last = (struct failure){name, errno};
-	if (!trouble.error && !is_refusal(errno))
+	if (!trouble.error && is_trouble(errno))
 		trouble = last;
 }
 

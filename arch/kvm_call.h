@@ -22,8 +22,8 @@ const char *kvm_explain(int err, char *buf, size_t len);
 #define KVM_EXPLAIN_MAX 96
 
 /*
- * The first error of this thread since the last time this was asked that says nothing of what KVM can do, as "not
- * supported" would: 0 or -errno. Then kvm_explain() knows it.
+ * The first error of this thread since the last time this was asked that says nothing of what KVM can do, because the
+ * host was out of memory or the like: 0 or -errno. Then kvm_explain() knows it.
  */
 int kvm_trouble(void);
 

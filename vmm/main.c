@@ -23,18 +23,6 @@
 #include "vmm/signals.h"
 #include "vmm/vm_verdict.h"
 
-/*
- * Signals that end the VM. While it is being made they only cut a wait for a pipe short and are remembered here;
- * once it runs they are blocked everywhere and come through a signalfd.
- */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-	(void)sig;
-	interrupted = 1;
-}
-
 /* What kills the process shall not leave a raw terminal behind. */
 static void on_fatal(int sig)
 {
@@ -64,10 +52,7 @@ static void signals_init(sigset_t *ending, const struct options *opts)
 	if (opts->gdb && !strcmp(opts->gdb, "stdio"))
 		signal_set_action(SIGINT, SIG_IGN, 0);
 	signals_ending(ending);
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sigismember(ending, sig))
-			signal_set_action(sig, on_interrupt, 0);
-	sigprocmask(SIG_UNBLOCK, ending, NULL);
+	signals_catch(ending);
 }
 
 static int probe_host(void)
@@ -136,7 +121,7 @@ static int create_and_run(const struct options *opts, const sigset_t *ending, st
 
 	/* From here on there are sockets to unlink and a terminal to restore: no signal may take a short cut. */
 	sigprocmask(SIG_BLOCK, ending, NULL);
-	if (interrupted) {
+	if (signals_caught()) {
 		status = STATUS_ENDED;
 	} else if (!status) {
 		vm.sig_fd = signalfd(-1, ending, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -235,7 +220,7 @@ static int run_job(const struct options *opts)
 	if (opts->report && report_open(&report, opts->report))
 		goto out;
 	sigprocmask(SIG_BLOCK, &ending, NULL); /* job_run() looks for them from now on */
-	if (interrupted)
+	if (signals_caught())
 		status = STATUS_ENDED;
 	else
 		status = job_run(&job, job_parallel(opts->parallel), run_case, lines, &outcome);

@@ -12,14 +12,15 @@
 
 #include "devices/calendar.h"
 #include "vmm/printable.h"
+#include "vmm/signals.h"
 
 #define PRINTF_MAX     256
 #define YEARS_9999_END 253402300800 /* 10000-01-01, Unix time: behind it a year has five digits */
 #define US_PER_S       1000000
 
 /*
- * A signal ends the wait for a reader, and only that: it may be blocked otherwise, since half a report is none. A pipe
- * that polls writable takes PIPE_BUF without blocking.
+ * A signal that is to end us ends the wait for a reader, and only that: it may be blocked otherwise, since half a
+ * report is none. A pipe that polls writable takes PIPE_BUF without blocking.
  */
 static ssize_t write_some(int fd, const char *data, size_t n)
 {
@@ -43,7 +44,7 @@ void report_flush(struct report_out *o)
 
 		if (n >= 0)
 			done += (size_t)n;
-		else if (n != -EAGAIN) /* another writer was quicker */
+		else if (n != -EAGAIN && (n != -EINTR || signals_caught())) /* EAGAIN: another writer was quicker */
 			o->error = (int)n;
 	}
 	o->used = 0;

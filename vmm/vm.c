@@ -14,6 +14,7 @@
 #include "vmm/console.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/signals.h"
 #include "vmm/vm_kaslr.h"
 #include "vmm/vm_verdict.h"
 
@@ -409,12 +410,17 @@ static bool vm_restart_asked(struct vm *vm)
 /* A new machine, from the files again: they may have been built anew meanwhile. */
 static void vm_renew(struct vm *vm)
 {
+	sigset_t ending;
 	int status;
 
 	atomic_store(&vm->restart_wanted, false);
 	vm_take_apart(vm);
 	atomic_store(&vm->exit_status, -1);
+	/* As at the start: the image may be a pipe that nobody writes. */
+	signals_ending(&ending);
+	signals_catch(&ending);
 	status = vm_build(vm);
+	pthread_sigmask(SIG_BLOCK, &ending, NULL);
 	if (status) {
 		vm_take_apart(vm);
 		atomic_store(&vm->exit_status, status);
@@ -424,6 +430,8 @@ static void vm_renew(struct vm *vm)
 		vm_start(vm);
 	}
 	remains_give_back(&vm->remains);
+	if (signals_caught())
+		vm_quit(vm, STATUS_ENDED);
 }
 
 /* There is no machine, and nobody has asked for one yet. gdb's `run` kills the old one just before. */

@@ -226,6 +226,30 @@ def _():
 			tap.contains(t.vm.errors(), 'Interrupted system call')
 
 
+@tap.test('a kernel that is a pipe, with nobody to write it for the next machine: a signal ends the wait', timeout=60)
+def _():
+	with tempfile.TemporaryDirectory(prefix='pipe-') as folder:
+		pipe = os.path.join(folder, 'kernel')
+		os.mkfifo(pipe)
+
+		def write():
+			with open(guest_path('lab'), 'rb') as source, open(pipe, 'wb') as sink:
+				sink.write(source.read())
+		writer = threading.Thread(target=write, daemon=True)
+		writer.start()
+		with Terminal('--kernel', pipe, '--cmdline', 'lab=spin', *LINES) as t:
+			wait_for(lambda: listening(t.path('gdb')) or not t.vm.alive(), 'the socket', BOUND)
+			writer.join()
+			with Rsp(t.path('gdb'), BOUND) as c:
+				c.hello()
+				c.ask('!')
+				c.send('vRun;')
+				tap.equal(c.take(0.2), None, 'a reply so far')
+				t.vm.signal(signal.SIGTERM)
+				tap.equal(t.vm.wait(BOUND), ENDED, 'status; ' + t.vm.errors())
+			check_files(t, ENDED)
+
+
 # ---- stopped and continued ----
 
 def stopped(pid):

@@ -46,9 +46,10 @@ struct table {
 static struct table *table;
 
 #define RUNS 128 /* vCPUs at a time */
-static struct {
+static struct run {
 	int fd;
 	struct kvm_run *run;
+	int probe; /* the host probe's */
 } runs[RUNS];
 
 __attribute__((constructor)) static void faults_init(void)
@@ -182,11 +183,11 @@ static const char *request_name(unsigned long request, unsigned long arg, char *
 	return buf;
 }
 
-static struct kvm_run *run_of(int fd)
+static struct run *run_of(int fd)
 {
 	for (int i = 0; i < RUNS; i++) {
 		if (runs[i].run && runs[i].fd == fd)
-			return runs[i].run;
+			return &runs[i];
 	}
 	return NULL;
 }
@@ -208,17 +209,24 @@ static int finish_access(int fd, struct slot *s, struct kvm_run *run)
 
 int ioctl(int fd, unsigned long request, ...)
 {
+	struct run *run = run_of(fd);
 	struct slot *s = NULL;
-	char name[40];
+	const char *name;
+	char buf[40];
 	unsigned long arg;
 	va_list ap;
 
 	va_start(ap, request);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
-	if (_IOC_TYPE(request) == KVMIO)
-		s = fails(request_name(request, arg, name, sizeof(name)));
-	if (s && request == KVM_RUN && run_of(fd) && finish_access(fd, s, run_of(fd)))
+	if (_IOC_TYPE(request) == KVMIO) {
+		if (run && request == KVM_SET_SIGNAL_MASK)
+			run->probe = 1;
+		name = run && run->probe && request == KVM_RUN ? "KVM_RUN of the probe"
+							       : request_name(request, arg, buf, sizeof(buf));
+		s = fails(name);
+	}
+	if (s && request == KVM_RUN && run && finish_access(fd, s, run->run))
 		return 0;
 	return s ? fail(s) : (int)syscall(SYS_ioctl, fd, request, arg);
 }
@@ -237,8 +245,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 	p = (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
 	for (int i = 0; p != MAP_FAILED && fd >= 0 && i < RUNS; i++) {
 		if (!runs[i].run || runs[i].fd == fd) {
-			runs[i].fd = fd;
-			runs[i].run = p;
+			runs[i] = (struct run){fd, p, 0};
 			break;
 		}
 	}
