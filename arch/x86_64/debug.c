@@ -122,7 +122,11 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm 
 		step = let_in != X86_LET_IN_RUNS;
 		refused = let_in == X86_LET_IN_REFUSED;
 	} else if (step) {
-		step = x86_let_in_first(vcpu, after_step, &regs) != X86_LET_IN_RUNS;
+		enum x86_let_in first = x86_let_in_first(vcpu, after_step, &regs);
+
+		if (first == X86_LET_IN_FAILED)
+			return -errno;
+		step = first != X86_LET_IN_RUNS;
 	} else {
 		x86_let_in_leave(vcpu);
 	}

@@ -14,6 +14,7 @@
  */
 #include "arch/arch.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "arch/kvm_call.h"
@@ -109,10 +110,12 @@ static bool is_open(struct vcpu *vcpu)
 	       !a->given.active && !in_shadow(vcpu);
 }
 
-/* Has KVM begun to deliver anything? */
-static bool events_begun(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
+/* Has KVM begun to deliver anything? 0, 1, or -errno. */
+static int events_begun(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
-	return kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) == 0 && (ev->exception.injected || ev->interrupt.injected);
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) < 0)
+		return -errno;
+	return ev->exception.injected || ev->interrupt.injected;
 }
 
 /* Vector of the interrupt that comes next; -1: none. */
@@ -121,7 +124,7 @@ static int next_interrupt(struct vcpu *vcpu)
 	struct kvm_vcpu_events ev;
 	int vector;
 
-	if (events_begun(vcpu, &ev) && ev.interrupt.injected)
+	if (events_begun(vcpu, &ev) > 0 && ev.interrupt.injected)
 		return ev.interrupt.nr;
 	vector = apic_pending(vcpu);
 	return vector < 0 ? pic_pending(vcpu) : vector;
@@ -211,10 +214,15 @@ enum x86_let_in x86_let_in_first(struct vcpu *vcpu, bool after_step, struct x86_
 {
 	struct let_in *l = &vcpu->arch->let_in;
 	struct kvm_vcpu_events ev;
+	int begun = 0;
 
 	if (l->armed && l->first)
 		return x86_let_in_arm(vcpu, false, regs);
-	if (!after_step && !vcpu->arch->given.active && events_begun(vcpu, &ev)) {
+	if (!after_step && !vcpu->arch->given.active)
+		begun = events_begun(vcpu, &ev);
+	if (begun < 0)
+		return X86_LET_IN_FAILED;
+	if (begun) {
 		if (!ev.exception.injected && x86_let_in_arm(vcpu, true, regs) == X86_LET_IN_RUNS) {
 			l->first = true;
 			return X86_LET_IN_RUNS;
