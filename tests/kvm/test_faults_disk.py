@@ -15,8 +15,8 @@ import tap              # noqa: E402
 from vm import Vm, die_with_parent, guest_path          # noqa: E402
 
 HOST, FAIL, JOB = 6, 20, 34
-FLOOD, LAST = 'lab=flood,270', '^00000269'       # 17 KiB
-ROOM = 16 << 10
+FLOOD, LAST = 'lab=flood,80', '^00000079'         # 5 KiB
+ROOM = 4 << 10
 NO_ROOM, TOO_LARGE = 'No space left on device', 'File too large'
 
 
@@ -27,9 +27,9 @@ def folder():
 	return d
 
 
-# A file system of 16 KiB at $1, in a mount namespace of its own; what is left in it, by name and size, goes to $2.
+# A file system of 4 KiB at $1, in a mount namespace of its own; what is left in it, by name and size, goes to $2.
 SMALL_DISK = ['unshare', '-m', 'sh', '-c', '''
-	mount --make-rprivate / && mount -t tmpfs -o size=16k none "$1" || exit 99
+	mount --make-rprivate / && mount -t tmpfs -o size=4k none "$1" || exit 99
 	disk=$1 list=$2
 	shift 2
 	"$@"

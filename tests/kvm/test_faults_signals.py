@@ -27,7 +27,7 @@ from elfsyms import symbols     # noqa: E402
 from rsp import Rsp, RspError   # noqa: E402
 from vm import Vm, VmError, guest_path, listening, wait_for          # noqa: E402
 
-ROUNDS = int(os.environ.get('SIGNALS', '42'))
+ROUNDS = int(os.environ.get('SIGNALS', '28'))
 BOUND = 20
 ENDED, FAIL, REJECT, JOB, TIMEOUT = 16, 20, 22, 34, 124
 SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
@@ -287,9 +287,9 @@ def _():
 			thread = threading.Thread(target=disturb)
 			thread.start()
 			try:
-				for _ in range(300):
+				for _ in range(150):
 					tap.equal(c.resume('vCont;s:1').signal, 5, 'signal of a step')
-				for _ in range(30):
+				for _ in range(20):
 					c.send('vCont;c')
 					pause(r.uniform(0, 0.01))
 					c.interrupt()
@@ -326,12 +326,12 @@ def _():
 
 @tap.test('the time for which it is stopped counts for --timeout', timeout=60)
 def _():
-	with Terminal(*lab('spin', '--serial', 'file:{}/serial', '--expect', 'never', '--timeout', '2s')) as t:
+	with Terminal(*lab('spin', '--serial', 'file:{}/serial', '--expect', 'never', '--timeout', '1s')) as t:
 		wait_for(lambda: os.path.exists(t.path('serial')) and os.path.getsize(t.path('serial')), 'that it runs')
 		begun = time.monotonic()
-		suspend(t, 2.2)
+		suspend(t, 1.2)
 		tap.equal(t.vm.wait(BOUND), TIMEOUT, 'status')
-		tap.check(time.monotonic() - begun < 2.2 + 2, 'it ends at once when it is continued')
+		tap.check(time.monotonic() - begun < 1.2 + 2, 'it ends at once when it is continued')
 
 
 tap.main()
