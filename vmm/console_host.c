@@ -190,9 +190,9 @@ static void unix_accept(struct console *c)
 	int fd = unix_socket_accept(&c->socket);
 
 	if (fd < 0) {
-		c->no_accept = errno != EAGAIN && errno != EINTR && errno != ECONNABORTED;
+		c->no_accept = fd != -EAGAIN;
 		if (c->no_accept && !c->accept_told)
-			log_warn("serial: cannot accept a client: %s", strerror(errno));
+			log_warn("serial: cannot accept a client: %s", strerror(-fd));
 		c->accept_told |= c->no_accept;
 		return;
 	}
