@@ -80,6 +80,15 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(SAN) -o $@ $(sort $(filter %.o,$^)) $(filter %arm64.a,$^) $(filter %lib.a,$^) -pthread
+# minivmm itself under the sanitizers, for leaks
+$(B)/minivmm-asan: $(call objs,san,$(SRCS))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -pthread
+FAULTS := $(B)/tests/lib/faults.so $(B)/minivmm-asan # for tests/kvm/test_faults*.py
+$(B)/tests/lib/faults.so: tests/lib/faults.c
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) -D_GNU_SOURCE $(ALL_CFLAGS) -shared -fPIC -o $@ $<
 $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -96,7 +105,7 @@ nested-programs: guests
 	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
 	$(Q)$(if $(filter x86_64,$(ARCH)),$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=$(ARM64_CROSS) CC=gcc STATIC=1 $(ARM64_B)/minivmm-static guests)
 # What the test layers run on; the runner itself decides what to do with it.
-check-programs: $(BIN) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
+check-programs: $(BIN) $(FAULTS) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
 
 SETUP = BUILD=$(abspath $(B)) sh tests/setup.sh
 RUN_TESTS = ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) SRC=$(CURDIR) BUILD=$(abspath $(B)) BUILD_ARM64=$(abspath $(ARM64_B)) MINIVMM=$(abspath $(B))/minivmm tests/run
@@ -110,12 +119,20 @@ check-unit: $(UNIT_TESTS) $(FAKE_TESTS) $(BIN)
 SEEDS ?= 1 2 3
 check-fake-delays: $(FAKE_TESTS)
 	$(Q)for seed in $(SEEDS); do FAKE_DELAYS=$$seed $(RUN_TESTS) fake || exit 1; done
-check-kvm: $(BIN) guests
+check-kvm: $(BIN) $(FAULTS) guests
 	$(Q)$(RUN_TESTS) kvm
 check-nested: $(BIN) guests
 	$(Q)$(SETUP) nested arm64
 	$(Q)$(MAKE) --no-print-directory nested-programs
 	$(Q)$(RUN_TESTS) nested
+# Everything again in a folder of its own, with counters in place of sanitizers; what fails there for that is no matter.
+COV := -O1 -g --coverage -fprofile-update=atomic
+coverage:
+	$(Q)rm -rf $(O)/coverage && mkdir -p $(O)/coverage/$(ARCH)/tests && ln -s $(abspath $(B))/tests/cache $(O)/coverage/$(ARCH)/tests/
+	$(Q)$(MAKE) --no-print-directory O=$(O)/coverage CFLAGS="$(COV)" SAN="$(COV)" TSAN="$(COV)" coverage-programs
+	-$(Q)$(subst $(B),$(O)/coverage/$(ARCH),$(RUN_TESTS)) unit fake kvm
+	$(Q)python3 tests/coverage.py $(O)/coverage/$(ARCH)
+coverage-programs: $(BIN) $(FAULTS) $(UNIT_TESTS) $(FAKE_TESTS) guests
 fuzz: $(FUZZERS)
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
 $(B)/tests/bench/%: tests/bench/%.c
@@ -155,6 +172,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs nested-programs check-unit check-fake-delays check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
+.PHONY: all check check-programs coverage coverage-programs nested-programs check-unit check-fake-delays check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

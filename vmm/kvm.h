@@ -143,6 +143,8 @@ void vm_irq(struct vm *vm, unsigned gsi, int level);
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id); /* main thread; 0 or -errno, logged */
 int vcpu_start(struct vcpu *vcpu);			   /* main thread; 0 or -errno, logged */
 void vcpu_destroy(struct vcpu *vcpu);			   /* main thread, its thread has been joined or never was */
+/* Own thread: KVM has refused (-errno) what cannot be done without. The debugger is told, or the machine ends. */
+void vcpu_failed(struct vcpu *vcpu, int err);
 /* Called from a device: the vCPU of this thread stops with that (or ends the VM) once the access is done. */
 void vcpu_panic(struct vm *vm);
 /* Likewise; true: the debugger is to see this first, and it is asked for again when that has been done. */

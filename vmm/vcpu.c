@@ -6,11 +6,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/kvm_call.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
 #include "vmm/run_page.h"
@@ -23,7 +23,7 @@ static __thread struct vcpu *vcpu_self;
 static int vcpu_enter(struct vcpu *vcpu)
 {
 	vcpu->io_pending = false;
-	return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	return kvm_run(vcpu->fd);
 }
 
 static void access_bus(const struct bus *bus, uint64_t addr, unsigned size, uint8_t *data, bool write)
@@ -144,9 +144,9 @@ int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
 
 /*
  * The vCPU cannot go on. With a debugger attached it stops here; resumed, it ends the VM or, where the
- * debugger may have repaired what was wrong (VM_FAULT_KVM), simply runs again. Without one the VM ends.
+ * debugger may have repaired what was wrong (VM_FAULT_KVM), simply runs again: true. Without one the VM ends.
  */
-static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
+static bool vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 {
 	static const int statuses[] = {
 		[VM_FAULT_KVM] = STATUS_KVM_EXIT,
@@ -168,17 +168,27 @@ static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 	if (vm_debug_fault(vm->debug, vcpu->id, fault, pc, vcpu->fault)) {
 		vcpu->fault_ends = fault != VM_FAULT_KVM;
 		vcpu->fault_status = statuses[fault];
-		return;
+		return true;
 	}
 	/* A VM that is ending anyway has nothing to say, e.g. about a reset done by a triple fault. */
 	if (atomic_load(&vm->exit_status) < 0)
 		log_error("%s", vcpu->fault);
 	vm_exit(vm, statuses[fault], vcpu->fault);
+	return false;
 }
 
 static void vcpu_unrecoverable(struct vcpu *vcpu, const char *why)
 {
 	vcpu_fault(vcpu, VM_FAULT_KVM, why);
+}
+
+void vcpu_failed(struct vcpu *vcpu, int err)
+{
+	char why[KVM_EXPLAIN_MAX];
+
+	/* One who is told of this may leave, or run another machine, before the stop's turn has come. */
+	if (vcpu_fault(vcpu, VM_FAULT_KVM, kvm_explain(err, why, sizeof(why))))
+		log_warn("vCPU %d: %s", vcpu->id, why);
 }
 
 void vcpu_panic(struct vm *vm)
@@ -256,8 +266,12 @@ static void vcpu_debug_exit(struct vcpu *vcpu)
 static void vcpu_swbreak(struct vcpu *vcpu)
 {
 	struct vm_stop stop = {.kind = VM_STOP_SWBREAK};
+	int ret = arch_regs_fetch(vcpu);
 
-	arch_regs_fetch(vcpu);
+	if (ret < 0) {
+		vcpu_failed(vcpu, ret);
+		return;
+	}
 	stop.pc = arch_pc(vcpu);
 	vcpu_trap(vcpu, &stop);
 }
@@ -355,7 +369,6 @@ static void vcpu_handle_exit(struct vcpu *vcpu)
 static bool vcpu_run_once(struct vcpu *vcpu)
 {
 	struct vm_stop stop;
-	char what[80];
 	int ret = 0;
 
 	if (vcpu->stepping && !vcpu->exit_held && arch_step_alone(vcpu, &stop)) {
@@ -371,8 +384,7 @@ static bool vcpu_run_once(struct vcpu *vcpu)
 	if (ret == -EINTR || ret == -EAGAIN)
 		return true;
 	if (ret) {
-		snprintf(what, sizeof(what), "KVM_RUN: %s", strerror(-ret));
-		vcpu_unrecoverable(vcpu, what);
+		vcpu_failed(vcpu, ret);
 	} else {
 		vcpu_handle_exit(vcpu);
 	}
@@ -418,16 +430,18 @@ static void *vcpu_main(void *arg)
 
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id)
 {
-	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int size = kvm_ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	char why[KVM_EXPLAIN_MAX];
 	void *run;
 	int err;
 
 	vcpu->vm = vm;
 	vcpu->id = id;
-	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (unsigned long)id);
-	if (vcpu->fd < 0 || size < 0) {
+	if (size >= 0)
+		vcpu->fd = kvm_ioctl(vm->vm_fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0) {
 		err = -errno;
-		log_error("cannot create vCPU %d: %s", id, strerror(-err));
+		log_error("cannot create vCPU %d: %s", id, kvm_explain(err, why, sizeof(why)));
 		return err;
 	}
 	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);

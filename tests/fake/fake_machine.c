@@ -63,11 +63,14 @@ static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
 
 static int op_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how)
 {
-	struct fake_cpu *c = &((struct fake_machine *)ctx)->cpu[cpu];
+	struct fake_machine *m = ctx;
+	struct fake_cpu *c = &m->cpu[cpu];
 	bool refused = how == VM_ARM_LET_IN && c->closed;
 
-	if (slots && slots->n > ((struct fake_machine *)ctx)->hw_slots) {
+	if (slots && slots->n > m->hw_slots) {
 		c->overfull++;
+		if (!vm_debug_fault(m->debug, cpu, VM_FAULT_KVM, c->pc, "no such debug registers"))
+			vm_debug_exit(m->debug, FAKE_FAILED);
 		return -ENOSPC; /* and what was armed before still is */
 	}
 	c->slots = slots;

@@ -93,6 +93,8 @@ enum fake_place {
 
 struct fake_life;
 
+#define FAKE_FAILED 12 /* its status where it cannot go on */
+
 struct fake_machine {
 	struct vm_debug *debug;
 	int ncpus;
