@@ -41,7 +41,7 @@ $(B)/$(1)/guests/demo_blob.o: guests/demo_blob.S $(DEMO)
 endef
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g
 TSAN := -fsanitize=thread -O1 -g
-FUZZ := -fsanitize=fuzzer-no-link,address,undefined -O1 -g
+FUZZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -O1 -g
 $(eval $(call variant,obj,$(CC),))
 $(eval $(call variant,san,$(CC),$(SAN)))
 $(eval $(call variant,tsan,$(CC),$(TSAN)))
@@ -81,6 +81,9 @@ $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(TSAN) -o $@ $^ -pthread
+# Replies are encoded byte by byte: to note what each is compared with takes more time than all the rest.
+$(B)/fuzz/gdb/packet.o: CFLAGS += -fno-sanitize-coverage=trace-cmp
+$(B)/tests/fuzz/fuzz_session $(B)/tests/fuzz/fuzz_packet: $(B)/fuzz/tests/fuzz/session_oracle.o $(B)/fuzz/tests/fuzz/session_rules.o
 $(FUZZERS): $(B)/tests/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -109,8 +112,14 @@ check-nested: $(BIN) guests
 	$(Q)$(SETUP) nested arm64
 	$(Q)$(MAKE) --no-print-directory nested-programs
 	$(Q)$(RUN_TESTS) nested
+# TIME: seconds for all targets together. TARGETS: some of them, as TARGETS="session cli".
+TIME ?= 600
+RUN_FUZZ = SRC=$(CURDIR) BUILD=$(abspath $(B)) tests/fuzz/run
 fuzz: $(FUZZERS)
-	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
+	$(Q)$(RUN_FUZZ) -t $(TIME) $(TARGETS)
+# What a fuzz run has found on new ways, into tests/fuzz/corpus.
+fuzz-merge: $(FUZZERS)
+	$(Q)$(RUN_FUZZ) --merge $(TARGETS)
 $(B)/tests/bench/%: tests/bench/%.c
 	$(call say,CC,$@)
 	@mkdir -p $(dir $@)
@@ -148,6 +157,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
+.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz fuzz-merge bench run lint lint-arch install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)
