@@ -115,9 +115,11 @@ check-nested: $(BIN) guests
 # TIME: seconds for all targets together. TARGETS: some of them, as TARGETS="session cli".
 TIME ?= 600
 RUN_FUZZ = SRC=$(CURDIR) BUILD=$(abspath $(B)) tests/fuzz/run
-fuzz: $(FUZZERS)
+fuzz:
+	$(Q)$(SETUP) fuzz
+	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
 	$(Q)$(RUN_FUZZ) -t $(TIME) $(TARGETS)
-# What a fuzz run has found on new ways, into tests/fuzz/corpus.
+# What fuzzing has found, as far as it executes code that the corpora in tests/fuzz/corpus do not: into those.
 fuzz-merge: $(FUZZERS)
 	$(Q)$(RUN_FUZZ) --merge $(TARGETS)
 $(B)/tests/bench/%: tests/bench/%.c

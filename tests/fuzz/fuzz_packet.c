@@ -55,6 +55,9 @@ static void encode(const uint8_t *data, size_t size)
 
 		if (ev != (i == frame.len - 1 ? GDB_PACKET_READY : GDB_PACKET_NONE))
 			abort();
+		/* Counts that old clients would take for something else. */
+		if (i && frame.data[i - 1] == '*' && strchr("#$+-", frame.data[i]))
+			abort();
 	}
 	if (!is_payload(&dec.data, data, size))
 		abort();

@@ -95,6 +95,7 @@ static void script_piece(const uint8_t *p, size_t n, bool framed)
 
 static void script_make(const uint8_t *p, size_t n, bool framed)
 {
+	gdb_buf_putc(&script.bytes, 0); /* so that there is memory, also for no bytes */
 	gdb_buf_reset(&script.bytes);
 	script.nevents = 0;
 	while (n) {
@@ -417,7 +418,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (mode & WHOLE && !acking) {
 		whole.m.unwatched = true;
 		play(&whole, mode);
-		if (careful.all.len != whole.all.len || memcmp(careful.all.data, whole.all.data, whole.all.len))
+		if (careful.all.len != whole.all.len ||
+			(whole.all.len && memcmp(careful.all.data, whole.all.data, whole.all.len)))
 			oracle_complain(&oracle, "what comes all at once is answered otherwise");
 		gdb_session_free(whole.s);
 	}

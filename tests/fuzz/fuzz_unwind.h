@@ -72,11 +72,18 @@ static void take_text(unsigned patches)
 	}
 }
 
-/* What is left is the stack's, around where sp most likely is. */
+/* What is left is the stack's, around where sp most likely is. Some words come many times, for long backtraces. */
 static void take_stack(void)
 {
-	for (uint64_t at = STACK + 0x1000; input_left && at < STACK_TOP; at += 8)
-		put64(at, take_word());
+	uint64_t at = STACK + 0x1000;
+
+	while (input_left && at < STACK_TOP) {
+		unsigned times = *input >= 0xf0 ? 1 + 8 * (*input & 15u) * (*input & 15u) : 1;
+		uint64_t word = take_word();
+
+		for (; times-- && at < STACK_TOP; at += 8)
+			put64(at, word);
+	}
 }
 
 static void check_frames(uint64_t pc)
