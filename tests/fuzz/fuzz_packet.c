@@ -46,6 +46,7 @@ static void encode(const uint8_t *data, size_t size)
 {
 	struct gdb_decoder dec = {.max = size};
 	struct gdb_buf frame = {0};
+	bool count = false;
 
 	gdb_packet_encode(&frame, data, size);
 	if (frame.len > 2 * size + strlen("$#00"))
@@ -55,9 +56,10 @@ static void encode(const uint8_t *data, size_t size)
 
 		if (ev != (i == frame.len - 1 ? GDB_PACKET_READY : GDB_PACKET_NONE))
 			abort();
-		/* Counts that old clients would take for something else. */
-		if (i && frame.data[i - 1] == '*' && strchr("#$+-", frame.data[i]))
+		/* A run's count that clients would take for something else. */
+		if (count && memchr("#$+-", frame.data[i], 4))
 			abort();
+		count = !count && frame.data[i] == '*';
 	}
 	if (!is_payload(&dec.data, data, size))
 		abort();
