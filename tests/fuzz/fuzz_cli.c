@@ -1,6 +1,6 @@
 /*
- * Command lines: the words of the input, a line each. Each is taken, or refused with one message that says what was
- * wrong and names an option.
+ * Command lines: the words of the input, a line each; a line of one control character is the word before many times.
+ * Each is taken, or refused with one message that says what was wrong and names an option.
  */
 #include <regex.h>
 #include <stdint.h>
@@ -19,18 +19,27 @@ static char *words[WORDS_MAX + 2];
 static int nwords;
 
 /* Each in memory of its own, so that reading past its end is seen. */
+static void add_word(const char *text, size_t n)
+{
+	if (nwords <= WORDS_MAX)
+		words[nwords++] = strndup(text, n);
+	words[nwords] = NULL;
+}
+
 static void make_words(const uint8_t *data, size_t size)
 {
-	words[0] = strdup("minivmm");
-	for (nwords = 1; size && nwords <= WORDS_MAX; nwords++) {
+	add_word("minivmm", SIZE_MAX);
+	while (size) {
 		const uint8_t *nl = memchr(data, '\n', size);
 		size_t n = nl ? (size_t)(nl - data) : size;
 
-		words[nwords] = strndup((const char *)data, n);
+		for (int times = n == 1 && *data < ' ' ? 8 * *data : 0; times > 0; times--)
+			add_word(words[nwords - 1], SIZE_MAX);
+		if (n != 1 || *data >= ' ')
+			add_word((const char *)data, n);
 		data += n + !!nl;
 		size -= n + !!nl;
 	}
-	words[nwords] = NULL;
 }
 
 static void free_words(void)

@@ -4,8 +4,9 @@
  *
  * The first byte says how, see enum mode. Then bytes of the client. 0xfe and a byte: what happens next, see happens();
  * 0xfd and a byte: the same in the middle of a packet. FRAMED: the bytes are payloads, a line each, and get their
- * framing here, since a fuzzer does not guess checksums; 0xfe ends a packet then.
+ * framing here, since a fuzzer does not guess checksums; 0xfe ends a packet then. A line "monitor ..." is a qRcmd.
  */
+#include "gdb/hex.h"
 #include "gdb/packet.h"
 #include "tests/fuzz/session_oracle.h"
 
@@ -55,6 +56,23 @@ static void script_event(size_t at, uint8_t what)
 	script.event[script.nevents++].what = what;
 }
 
+/* "monitor ..." as gdb sends it, and other payloads as they are. */
+static void script_encode(const uint8_t *payload, size_t n)
+{
+	static const char monitor[] = "monitor ";
+	const size_t len = sizeof(monitor) - 1;
+	struct gdb_buf command = {0};
+
+	if (n < len || memcmp(payload, monitor, len)) {
+		gdb_packet_encode(&script.bytes, payload, n);
+		return;
+	}
+	gdb_buf_puts(&command, "qRcmd,");
+	gdb_hex_put(&command, payload + len, n - len);
+	gdb_packet_encode(&script.bytes, command.data, command.len);
+	gdb_buf_free(&command);
+}
+
 /* One payload; an event in it comes as far inside of the packet. */
 static void script_packet(const uint8_t *p, size_t n)
 {
@@ -67,7 +85,7 @@ static void script_packet(const uint8_t *p, size_t n)
 		else
 			payload[k++] = p[i];
 	}
-	gdb_packet_encode(&script.bytes, payload, k);
+	script_encode(payload, k);
 	free(payload);
 	for (size_t i = first; i < script.nevents; i++) {
 		if (script.event[i].at > script.bytes.len)

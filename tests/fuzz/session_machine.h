@@ -118,11 +118,12 @@ static int machine_next(void *t, int cpu, uint64_t *va, unsigned *budget, struct
 	return fake_translate(t, cpu, *va, out) ? -ENOENT : 0;
 }
 
+/* The same in every machine. */
 static void *machine_host(void *t, uint64_t gpa)
 {
 	size_t len = 1;
 
-	return fake_at(t, gpa - FAKE_PHYS_OFF + FAKE_MEM_BASE, &len);
+	return fake_at(t, gpa - FAKE_PHYS_OFF + FAKE_MEM_BASE, &len) ? (void *)(uintptr_t)(gpa << 12) : NULL;
 }
 
 /* ---- life, events, chips ---- */
