@@ -117,10 +117,11 @@ TIME ?= 600
 RUN_FUZZ = SRC=$(CURDIR) BUILD=$(abspath $(B)) tests/fuzz/run
 fuzz:
 	$(Q)$(SETUP) fuzz
-	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
+	$(Q)$(MAKE) --no-print-directory fuzz-programs
 	$(Q)$(RUN_FUZZ) -t $(TIME) $(TARGETS)
 # What fuzzing has found, as far as it executes code that the corpora in tests/fuzz/corpus do not: into those.
-fuzz-merge: $(FUZZERS)
+fuzz-programs: $(FUZZERS)
+fuzz-merge: fuzz-programs
 	$(Q)$(RUN_FUZZ) --merge $(TARGETS)
 $(B)/tests/bench/%: tests/bench/%.c
 	$(call say,CC,$@)
@@ -159,6 +160,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz fuzz-merge bench run lint lint-arch install uninstall clean guests
+.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz fuzz-programs fuzz-merge bench run lint lint-arch install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

@@ -7,7 +7,8 @@
 #include "vmm/verdict.h"
 
 #define EVENT	  0xfe
-#define UNDECIDED 99 /* asked for: what the status is to be if nothing has decided it; no guest here ends so */
+#define LONG_LINE 0xff /* happens(): half of the longest line that is looked at as one, and a little */
+#define UNDECIDED 99   /* asked for: what the status is to be if nothing has decided it; no guest here ends so */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -65,6 +66,11 @@ static void happens(struct verdict *v, uint8_t what)
 	static const int statuses[] = {0, 1, 7, 8, 10, 12, 14, 16};
 	unsigned n = what >> 2;
 
+	if (what == LONG_LINE) {
+		for (int i = 0; i < 2050; i++)
+			verdict_output(v, 'x');
+		return;
+	}
 	switch (what & 3) {
 	case 0:
 		if (n < opts.ngoals && opts.goal[n].kind == GOAL_BREAK)
