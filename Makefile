@@ -119,8 +119,8 @@ fuzz:
 	$(Q)$(SETUP) fuzz
 	$(Q)$(MAKE) --no-print-directory fuzz-programs
 	$(Q)$(RUN_FUZZ) -t $(TIME) $(TARGETS)
-# What fuzzing has found, as far as it executes code that the corpora in tests/fuzz/corpus do not: into those.
 fuzz-programs: $(FUZZERS)
+# What fuzzing has found, as far as it executes code that the corpora in tests/fuzz/corpus do not: into those.
 fuzz-merge: fuzz-programs
 	$(Q)$(RUN_FUZZ) --merge $(TARGETS)
 $(B)/tests/bench/%: tests/bench/%.c

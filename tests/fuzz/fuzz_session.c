@@ -412,6 +412,8 @@ static void probe(unsigned mode)
 	ask("g", NULL, mode);
 	ask("Qqemu.PhyMemMode:0", "OK", mode);
 	ask("m10000,8", NULL, mode);
+	if (oracle.interrupted)
+		ask("vCont;c", "T02", mode);
 	ask("vCont;c", NULL, mode);
 	if (oracle.state != ORACLE_RUNNING)
 		oracle_complain(&oracle, "in the end, it does not run");

@@ -21,7 +21,6 @@ struct machine {
 	enum machine_deed deed[8]; /* since the oracle looked last: more than one packet may have waited */
 	size_t ndeeds;
 	bool unwatched;	    /* no oracle looks */
-	bool stepping;	    /* no CPU ran free at the last resume of this life */
 	bool written;	    /* registers, memory or breakpoints since `before` */
 	struct fake before; /* as it was before the first of those */
 	struct gdb_catch catches[MACHINE_CATCHES];
@@ -33,7 +32,6 @@ static inline void machine_note(struct machine *m, enum machine_deed deed)
 		abort(); /* each of them ends what was done before, so that few fit between two looks */
 	if (!m->unwatched)
 		m->deed[m->ndeeds++] = deed;
-	m->stepping &= deed == DEED_RESUME;
 }
 
 static inline void machine_touch(struct machine *m)
@@ -47,15 +45,11 @@ static inline void machine_touch(struct machine *m)
 
 static int machine_resume(void *t, const struct gdb_action *a, size_t n)
 {
-	struct machine *m = t;
 	int ret = fake_resume(t, a, n);
 
 	if (ret && ret != -ESHUTDOWN)
 		return ret;
-	m->stepping = true;
-	for (size_t i = 0; i < n; i++)
-		m->stepping &= a[i].kind != GDB_CONT;
-	machine_note(m, DEED_RESUME);
+	machine_note(t, DEED_RESUME);
 	return ret;
 }
 
@@ -268,7 +262,7 @@ static inline struct gdb_target machine_reset(struct machine *m)
 		fake_target(&pristine);
 	m->fake = pristine;
 	m->ndeeds = 0;
-	m->stepping = m->written = false;
+	m->written = false;
 	memset(m->catches, 0, sizeof(m->catches));
 	return machine_target(m);
 }

@@ -206,6 +206,7 @@ static void packet_in(struct oracle *o, const struct gdb_buf *packet)
 		packets_clear(&o->unacked);
 		o->owes_ok = true;
 		o->interrupts++;
+		o->interrupted = o->resumed;
 		return;
 	}
 	if (!answers(o)) {
@@ -244,7 +245,7 @@ void oracle_byte(struct oracle *o, uint8_t c)
 	case FRAME_BREAK:
 		o->interrupts += o->state == ORACLE_RUNNING;
 		if (o->state == ORACLE_RUNNING || o->state == ORACLE_STOPPED)
-			o->breaks = o->m->stepping;
+			o->interrupted = o->resumed;
 		break;
 	case FRAME_NOTHING:
 	case FRAME_JUNK:
@@ -298,7 +299,10 @@ void oracle_stop(struct oracle *o, const struct gdb_stop *stop)
 			o->owes_stop = true;
 	}
 	o->starting = false;
-	o->m->stepping &= !end;
+	if (end)
+		o->resumed = o->interrupted = false;
+	else if (o->last.kind == GDB_STOP_SIGNAL && o->last.signo == GDB_SIGNAL_INT)
+		o->interrupted = false;
 	o->ended |= end;
 	o->state = !end ? ORACLE_STOPPED : stop->stays ? ORACLE_IDLE : ORACLE_GONE;
 }

@@ -67,7 +67,8 @@ struct oracle {
 	enum oracle_state state;
 	bool noack, extended, ended, starting, phys;
 	bool greeted, since_greeting, replaced;
-	bool breaks; /* a Ctrl-C may have come between two steps */
+	bool resumed;	  /* since this client came, or the machine was made */
+	bool interrupted; /* by a Ctrl-C that no stop has answered yet: the next resume does */
 	bool swbreak, error_text, error_hex, suffix;
 	struct gdb_stop last;
 	struct frame_reader in;

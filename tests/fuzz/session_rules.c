@@ -267,14 +267,14 @@ bool rules_is_stop(const struct oracle *o, struct packet p)
 	}
 }
 
-/* A step that is not made since a Ctrl-C came before it. */
+/* A resume that is not made, since a Ctrl-C came before it that no stop has answered. */
 static bool is_late_break(struct oracle *o, struct packet p)
 {
 	struct gdb_stop before = o->last;
 
 	o->last = (struct gdb_stop){.kind = GDB_STOP_SIGNAL, .cpu = before.cpu, .signo = GDB_SIGNAL_INT};
-	if (o->breaks && rules_is_stop(o, p)) {
-		o->breaks = false;
+	if (o->interrupted && rules_is_stop(o, p)) {
+		o->interrupted = false;
 		return true;
 	}
 	o->last = before;
@@ -312,6 +312,7 @@ static void becomes_idle(struct oracle *o, bool ended)
 	o->last = ended ? (struct gdb_stop){.kind = GDB_STOP_KILLED, .signo = 9}
 			: (struct gdb_stop){.kind = GDB_STOP_EXITED};
 	o->ended = ended;
+	o->resumed = o->interrupted = false;
 	o->state = o->extended ? ORACLE_IDLE : ORACLE_GONE;
 }
 
@@ -319,8 +320,10 @@ static void follow(struct oracle *o, const struct rule *r, enum machine_deed dee
 {
 	switch (deed) {
 	case DEED_RESUME:
+		if (o->interrupted)
+			oracle_complain(o, "a Ctrl-C is forgotten");
 		o->state = ORACLE_RUNNING;
-		o->breaks = false;
+		o->resumed = true;
 		break;
 	case DEED_ATTACH:
 		o->state = ORACLE_RUNNING;
@@ -329,7 +332,7 @@ static void follow(struct oracle *o, const struct rule *r, enum machine_deed dee
 	case DEED_RESTART:
 		o->starting = !strcmp(r->name, "vRun");
 		o->state = o->starting ? ORACLE_RUNNING : ORACLE_ATTACHING;
-		o->ended = o->breaks = false;
+		o->ended = o->resumed = o->interrupted = false;
 		break;
 	case DEED_DETACH:
 		becomes_idle(o, false);
@@ -355,7 +358,7 @@ static void follow_monitor(struct oracle *o, const char *hex, size_t n)
 		*--end = '\0';
 	if (!strcmp(text, "reset") && did(o, DEED_RESTART)) {
 		o->state = ORACLE_ATTACHING;
-		o->ended = o->breaks = false;
+		o->ended = o->resumed = o->interrupted = false;
 	} else if ((!strcmp(text, "quit") && did(o, DEED_KILL)) ||
 		   (!strcmp(text, "poweroff") && did(o, DEED_POWEROFF))) {
 		o->state = ORACLE_GONE;
