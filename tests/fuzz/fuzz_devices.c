@@ -217,6 +217,7 @@ static void offer(struct side *side, const uint8_t *buf, size_t n)
 static void check_pio(void)
 {
 	uint8_t lsr = in(UART + 5), status = in(0x64);
+	int line;
 
 	if (!(lsr & 0x20) != !(lsr & 0x40))
 		abort(); /* THRE and TEMT go together here */
@@ -228,8 +229,8 @@ static void check_pio(void)
 		abort(); /* and a flush ends */
 	/* The line is what the registers say, where the gate is open. */
 	out(UART + 4, 0x08);
-	lsr = (uint8_t)m.com1.irq_level;
-	if (lsr != !(in(UART + 2) & 0x01))
+	line = m.com1.irq_level;
+	if (line != !(in(UART + 2) & 0x01))
 		abort();
 }
 

@@ -372,10 +372,12 @@ static void stops(int signo)
 static void bring_back(unsigned mode)
 {
 	struct gdb_buf said = {0};
+	size_t rounds;
 
 	say("$#00", mode); /* ends what was half said */
-	for (int i = 0; oracle.state != ORACLE_STOPPED; i++) {
-		if (i == 8)
+	rounds = packets_left(&oracle.waiting) + 8; /* any packet that waits may be another resume */
+	for (size_t i = 0; oracle.state != ORACLE_STOPPED; i++) {
+		if (i == rounds)
 			oracle_complain(&oracle, "it cannot be brought to a stop");
 		switch (oracle.state) {
 		case ORACLE_GONE:
