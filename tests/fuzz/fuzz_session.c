@@ -374,7 +374,7 @@ static void bring_back(unsigned mode)
 	struct gdb_buf said = {0};
 	size_t rounds;
 
-	say("$#00", mode); /* ends what was half said */
+	say("$#00", mode);			    /* ends what was half said */
 	rounds = packets_left(&oracle.waiting) + 8; /* any packet that waits may be another resume */
 	for (size_t i = 0; oracle.state != ORACLE_STOPPED; i++) {
 		if (i == rounds)
