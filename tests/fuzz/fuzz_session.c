@@ -147,7 +147,7 @@ static bool is_stop(uint8_t what, struct gdb_stop *stop)
 		.status = what,
 		.stays = what & 0x40,
 	};
-	if (kind == 7)
+	if (kind == 7 || (kind >= GDB_STOP_EXITED && what & 0x80))
 		strcpy(stop->text, "the guest is in no mood");
 	return kind != 6;
 }
