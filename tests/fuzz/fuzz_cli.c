@@ -49,16 +49,16 @@ static void free_words(void)
 }
 
 /*
- * libc's regcomp() takes its time and memory for what repeats repetitions, and its stack for nesting. What a user's own
- * expression does to the user's own process is not looked for here.
+ * libc's regcomp() doubles what a '+' repeats, so that repeated repetitions take all time and memory, and nesting takes
+ * its stack. What a user's own expression does to the user's own process is not looked for here.
  */
 static bool regex_is_cheap(const char *word)
 {
-	size_t open = 0;
+	size_t costly = 0;
 
 	for (const char *c = word; *c; c++)
-		open += *c == '(' || *c == '{';
-	return open < 4 && !strchr(word, '{') && strlen(word) < 200;
+		costly += *c == '(' || *c == '+';
+	return costly < 6 && !strchr(word, '{') && strlen(word) < 200;
 }
 
 static bool cheap(void)
