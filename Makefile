@@ -41,7 +41,7 @@ $(B)/$(1)/guests/demo_blob.o: guests/demo_blob.S $(DEMO)
 endef
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g
 TSAN := -fsanitize=thread -O1 -g
-FUZZ := -fsanitize=fuzzer-no-link,address,undefined -O1 -g
+FUZZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -O1 -g
 $(eval $(call variant,obj,$(CC),))
 $(eval $(call variant,san,$(CC),$(SAN)))
 $(eval $(call variant,tsan,$(CC),$(TSAN)))
@@ -93,6 +93,9 @@ $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(TSAN) $(FAKE_WRAP:%=-Wl,--wrap=%) -o $@ $^ -pthread
+# Replies are encoded byte by byte: to note what each is compared with takes more time than all the rest.
+$(B)/fuzz/gdb/packet.o: CFLAGS += -fno-sanitize-coverage=trace-cmp
+$(B)/tests/fuzz/fuzz_session $(B)/tests/fuzz/fuzz_packet: $(B)/fuzz/tests/fuzz/session_oracle.o $(B)/fuzz/tests/fuzz/session_rules.o
 $(FUZZERS): $(B)/tests/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -133,8 +136,17 @@ coverage:
 	-$(Q)$(subst $(B),$(O)/coverage/$(ARCH),$(RUN_TESTS)) unit fake kvm
 	$(Q)python3 tests/coverage.py $(O)/coverage/$(ARCH)
 coverage-programs: $(BIN) $(FAULTS) $(UNIT_TESTS) $(FAKE_TESTS) guests
-fuzz: $(FUZZERS)
-	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
+# TIME: seconds for all targets together. TARGETS: some of them, as TARGETS="session cli".
+TIME ?= 600
+RUN_FUZZ = SRC=$(CURDIR) BUILD=$(abspath $(B)) tests/fuzz/run
+fuzz:
+	$(Q)$(SETUP) fuzz
+	$(Q)$(MAKE) --no-print-directory fuzz-programs
+	$(Q)$(RUN_FUZZ) -t $(TIME) $(TARGETS)
+fuzz-programs: $(FUZZERS)
+# What fuzzing has found, as far as it executes code that the corpora in tests/fuzz/corpus do not: into those.
+fuzz-merge: fuzz-programs
+	$(Q)$(RUN_FUZZ) --merge $(TARGETS)
 $(B)/tests/bench/%: tests/bench/%.c
 	$(call say,CC,$@)
 	@mkdir -p $(dir $@)
@@ -172,6 +184,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs coverage coverage-programs nested-programs check-unit check-fake-delays check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
+.PHONY: all check check-programs coverage coverage-programs nested-programs check-unit check-fake-delays check-kvm check-nested fuzz fuzz-programs fuzz-merge bench run lint lint-arch install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)
