@@ -20,6 +20,7 @@
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
 #include "vmm/run_page.h"
+#include "vmm/sandbox.h"
 #include "vmm/vm_kaslr.h"
 
 #define KICK_SIGNAL SIGUSR1
@@ -440,6 +441,7 @@ static void *vcpu_main(void *arg)
 	snprintf(name, sizeof(name), "vcpu%d", vcpu->id);
 	pthread_setname_np(pthread_self(), name);
 	vcpu_self = vcpu;
+	sandbox_thread(SANDBOX_VCPU);
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
