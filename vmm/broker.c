@@ -39,6 +39,7 @@ enum op {
 	OP_OPEN,
 	OP_KEEP,
 	OP_REMOVE,
+	OP_END,
 };
 
 struct request {
@@ -148,6 +149,8 @@ static void broker_serve(int owner_fd, const struct request *r, void (*confine)(
 			name_remove(r->id);
 		reply(owner_fd, -ENOENT); /* done */
 		break;
+	case OP_END:
+		break;
 	}
 }
 
@@ -161,7 +164,7 @@ __attribute__((noreturn)) static void broker_main(int owner_fd, pid_t owner, voi
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "broker");
 	inherited_leave(owner_fd);
-	while (recv(owner_fd, &r, sizeof(r), 0) > 0)
+	while (recv(owner_fd, &r, sizeof(r), 0) > 0 && r.op != OP_END)
 		broker_serve(owner_fd, &r, confine);
 	for (int i = 0; i < nnames; i++)
 		if (name_is(i, false) && names[i].maker == owner && !names[i].keep)
@@ -305,13 +308,13 @@ void broker_seal(void)
 
 void broker_last_wait(void)
 {
+	static const struct request end = {.op = OP_END};
 	char none;
 
-	if (line < 0)
-		return;
-	shutdown(line, SHUT_WR);
-	while (recv(line, &none, sizeof(none), 0) < 0 && errno == EINTR)
-		;
+	/* Calls that every thread may make. */
+	if (line >= 0 && write(line, &end, offsetof(struct request, path)) > 0)
+		while (read(line, &none, sizeof(none)) < 0 && errno == EINTR)
+			;
 }
 
 void broker_stop(void)

@@ -21,7 +21,7 @@ bool broker_was_regular(const char *path);
  */
 int broker_made(const char *path, const struct stat *st, bool only_empty);
 void broker_keep(int id, bool keep); /* it stays when the process dies; or no longer */
-void broker_remove(int id);	     /* unless another has its name by now, or this is a child of its maker; -1: nothing */
+void broker_remove(int id); /* unless another has its name by now, or this is a child of its maker; -1: nothing */
 
 /* From here on there is one. Before anything is opened that it should not hold, too. confine: its own sandbox. */
 int broker_start(void (*confine)(void));

@@ -245,8 +245,8 @@ static int run_job(const struct options *opts)
 		inherited_close();
 	if (opts->report && report_open(&report, opts->report))
 		goto out;
-	status = job_run(&job, job_parallel(opts->parallel), opts->no_sandbox ? run_case : run_sandboxed_case, lines,
-		&outcome);
+	status = job_run(
+		&job, job_parallel(opts->parallel), opts->no_sandbox ? run_case : run_sandboxed_case, lines, &outcome);
 	if (outcome.n && report && report_write(report, opts->job, outcome.results, outcome.n) && status == STATUS_OK)
 		status = STATUS_HOST;
 	report_close(report);

@@ -41,7 +41,6 @@ static const char *const names[] = {
 };
 
 #define TERMIOS2_SIZE 44 /* struct termios2: its header does not go together with the C library's */
-#define ARENAS_MAX    8	/* of malloc(): as many as glibc makes before it asks how many processors there are */
 #define IOCTL_TYPE    0xff00
 #define WHOLE	      0xffffffff
 #define SELF	      WHOLE /* as a value: the process's own number */
@@ -206,8 +205,8 @@ void sandbox_enter(void)
 	if (!wanted)
 		return;
 #ifdef M_ARENA_MAX
-	/* Left to itself, an older glibc asks the file system how many processors there are. */
-	mallopt(M_ARENA_MAX, ARENAS_MAX);
+	/* For arenas of threads glibc reads files: how many processors there are, the kernel's overcommit policy. */
+	mallopt(M_ARENA_MAX, 1);
 #endif
 	broker_seal();
 	catch_violations();
@@ -215,7 +214,8 @@ void sandbox_enter(void)
 	err = enter(SANDBOX_MAIN);
 	entered = !err;
 	if (err)
-		log_warn("this kernel has no filters for system calls (%s): the sandbox is %s; --no-sandbox goes without",
+		log_warn("this kernel has no filters for system calls (%s): the sandbox is %s; --no-sandbox goes "
+			 "without",
 			strerror(-err), landlock ? "Landlock alone" : "next to none");
 	else
 		log_info("sandbox: system calls are filtered, Landlock %s", landlock ? "is on" : "is not there");
