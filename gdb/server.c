@@ -460,6 +460,7 @@ static void *server_main(void *arg)
 	struct gdb_server *srv = arg;
 	struct pollfd p[FD_N];
 
+	pthread_setname_np(pthread_self(), "gdb");
 	sandbox_thread(SANDBOX_STUB);
 	for (;;) {
 		int timeout;

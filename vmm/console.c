@@ -308,6 +308,7 @@ static void *console_thread(void *arg)
 	struct console *c = arg;
 	struct pollfd p[SLOTS];
 
+	pthread_setname_np(pthread_self(), "console");
 	sandbox_thread(SANDBOX_CONSOLE);
 	for (;;) {
 		bool readable = !c->in_tty || console_tty_refresh();
