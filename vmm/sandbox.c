@@ -58,7 +58,7 @@ static const struct policy {
 	{THREADS | BROKER, {"futex read write poll ppoll close", 0, 0, 0, 0}},
 	{STUB | CONSOLE | BROKER | MAIN, {"recvfrom sendto", 0, 0, 0, 0}},
 	{BROKER | MAIN, {"recvmsg sendmsg", 0, 0, 0, 0}},
-	{STUB | CONSOLE | MAIN, {"accept4 setsockopt getsockopt shutdown", 0, 0, 0, 0}},
+	{STUB | CONSOLE | MAIN, {"accept4 setsockopt getsockopt shutdown geteuid", 0, 0, 0, 0}},
 	/* time, where the kernel does not give it without a call */
 	{THREADS, {"clock_gettime clock_getres gettimeofday time clock_nanosleep nanosleep sched_yield", 0, 0, 0, 0}},
 	/* memory, nothing of which can be executed */
