@@ -22,6 +22,7 @@ struct name {
 	bool only_empty, keep;
 	dev_t dev;
 	ino_t ino;
+	struct timespec changed;
 };
 
 /* The process and its broker have the same, by the same numbers. */
@@ -77,15 +78,34 @@ static int find_image(const char *path)
 	return -1;
 }
 
+static void name_forget(int id)
+{
+	free(names[id].path);
+	names[id].path = NULL;
+}
+
+static bool is_ours(const struct name *n, const struct stat *st)
+{
+	return st->st_dev == n->dev && st->st_ino == n->ino && (!n->only_empty || !st->st_size);
+}
+
 static void name_remove(int id)
 {
-	struct name *n = &names[id];
 	struct stat st;
 
-	if (!lstat(n->path, &st) && st.st_dev == n->dev && st.st_ino == n->ino && (!n->only_empty || !st.st_size))
-		unlink(n->path);
-	free(n->path);
-	n->path = NULL;
+	if (!lstat(names[id].path, &st) && is_ours(&names[id], &st))
+		unlink(names[id].path);
+	name_forget(id);
+}
+
+/* The next process may have replaced a socket that nobody listens on already, and have been given the same inode. */
+static bool is_successors(int id)
+{
+	const struct timespec *made = &names[id].changed;
+	struct stat st;
+
+	return !lstat(names[id].path, &st) && S_ISSOCK(st.st_mode) &&
+	       (st.st_ctim.tv_sec != made->tv_sec || st.st_ctim.tv_nsec != made->tv_nsec);
 }
 
 /* ---- the broker ---- */
@@ -164,10 +184,13 @@ __attribute__((noreturn)) static void broker_main(int owner_fd, pid_t owner, voi
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "broker");
 	inherited_leave(owner_fd);
+	for (int i = 0; i < nnames; i++) /* of the process whose child the owner is */
+		if (name_is(i, false) && names[i].maker != owner)
+			name_forget(i);
 	while (recv(owner_fd, &r, sizeof(r), 0) > 0 && r.op != OP_END)
 		broker_serve(owner_fd, &r, confine);
 	for (int i = 0; i < nnames; i++)
-		if (name_is(i, false) && names[i].maker == owner && !names[i].keep)
+		if (name_is(i, false) && !names[i].keep && !is_successors(i))
 			name_remove(i);
 	_exit(0);
 }
@@ -248,7 +271,13 @@ bool broker_was_regular(const char *path)
 
 int broker_made(const char *path, const struct stat *st, bool only_empty)
 {
-	struct name name = {.maker = getpid(), .only_empty = only_empty, .dev = st->st_dev, .ino = st->st_ino};
+	struct name name = {
+		.maker = getpid(),
+		.only_empty = only_empty,
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.changed = st->st_ctim,
+	};
 
 	return sealed ? -1 : add(&name, path);
 }
@@ -273,8 +302,7 @@ void broker_remove(int id)
 	}
 	if (!ask(&r))
 		answer();
-	free(names[id].path);
-	names[id].path = NULL;
+	name_forget(id);
 }
 
 int broker_start(void (*confine)(void))

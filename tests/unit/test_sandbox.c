@@ -2,6 +2,7 @@
  * The real sandbox, of each kind of thread: what it may not do ends the process with a line that names the call, what
  * it needs goes on working. Each try is a process of its own. And the broker, which stays outside.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -253,6 +255,61 @@ static void test_names(void)
 	tap_ok(number("read") >= 0 && number("nosuchcall") < 0, "names of calls");
 }
 
+/* ---- Landlock by itself ---- */
+
+static bool refuses(bool failed)
+{
+	return failed && (errno == EACCES || errno == EPERM);
+}
+
+/* What is wrong, or NULL. fd was open before. */
+static const char *landlocked(int abi, uint64_t except, int fd)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	char byte;
+
+	if (pread(fd, &byte, 1, 0) < 0 || (abi >= 3 && ftruncate(fd, 0)))
+		return "what was open";
+	if (refuses(open(path, O_RDONLY) < 0) == (except != 0))
+		return "reading";
+	if (!refuses(open(path, O_WRONLY) < 0) || !refuses(mkdir("folder", 0700) < 0))
+		return "writing";
+	if (abi >= 4 && !refuses(bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&any, sizeof(any)) < 0))
+		return "TCP";
+	if (abi >= 6 && !refuses(kill(getppid(), 0) < 0))
+		return "signals";
+	if (refuses(unlink(path) < 0) == (except != 0))
+		return "removing";
+	return NULL;
+}
+
+static void test_landlock(uint64_t except)
+{
+	int status = -1, fd = open(path, O_RDWR | O_CREAT, 0600);
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		const char *wrong;
+		int abi;
+
+		sandbox_no_new_privileges();
+		abi = landlock_enter(except);
+		wrong = abi ? landlocked(abi, except, fd) : NULL;
+		if (wrong)
+			printf("# wrong: %s\n", wrong);
+		fflush(stdout);
+		_exit(wrong ? 1 : abi ? 0 : WRITTEN);
+	}
+	close(fd);
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == WRITTEN)
+		tap_skip("a kernel with Landlock", "Landlock");
+	else
+		tap_ok(WIFEXITED(status) && !WEXITSTATUS(status), "Landlock, except %#" PRIx64, except);
+}
+
 /* ---- the broker, and descriptors ---- */
 
 static bool is_file(int fd, const char *want)
@@ -299,6 +356,15 @@ static void use_broker(const void *arg)
 		_exit(5);
 }
 
+static int made_socket(const char *name)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memcpy(addr.sun_path, name, strlen(name) + 1);
+	return bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -1 : made(name, false);
+}
+
 static bool there(const char *name)
 {
 	return !access(name, F_OK);
@@ -314,7 +380,8 @@ __attribute__((noreturn)) static void broker_child(const int *line)
 	kept = made("kept", false);
 	gone = made("gone", false);
 	replaced = made("replaced", false);
-	if (made("left", false) < 0 || made("full", true) < 0 || made("empty", true) < 0)
+	if (made_socket("socket") < 0 || made_socket("successor") < 0 || made("left", false) < 0 ||
+		made("full", true) < 0 || made("empty", true) < 0)
 		_exit(11);
 	sandbox_enter();
 	use_broker(line);
@@ -350,6 +417,7 @@ static void test_broker(void)
 	write_file("new", "two");
 	rename("new", "image");
 	rename("other", "replaced");
+	chmod("successor", 0660); /* as good as another one with the same inode */
 	tap_ok(write(down[1], "x", 1) == 1 && read(up[0], &c, 1) == 1, "another file of that name");
 	unlink("image");
 	tap_ok(write(down[1], "x", 1) == 1 && read(up[0], &c, 1) == 1, "no file of that name");
@@ -361,8 +429,9 @@ static void test_broker(void)
 	waitpid(pid, &status, 0);
 	for (int i = 0; i < 1000 && there("empty"); i++)
 		usleep(10000);
-	tap_ok(!there("left") && !there("empty") && there("kept") && there("full"),
-		"after a sudden death: what was made goes, unless it is kept or has bytes in it");
+	tap_ok(!there("left") && !there("socket") && there("kept") && there("full") && there("successor"),
+		"after a sudden death: what was made goes, unless it is kept, has bytes in it, or is the next "
+		"process's");
 	close(up[0]);
 	close(down[1]);
 }
@@ -404,6 +473,8 @@ int main(void)
 	snprintf(path, sizeof(path), "%s/file", dir);
 	write_file(path, "");
 	test_names();
+	test_landlock(LANDLOCK_EXCEPT_READ | LANDLOCK_EXCEPT_REMOVE);
+	test_landlock(0);
 	test_inherited();
 	status = run_child(SANDBOX_MAIN, try, &attempts[0], text);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == WRITTEN && strstr(text, "no filters"))
