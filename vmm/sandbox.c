@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -41,6 +42,7 @@ static const char *const names[] = {
 };
 
 #define TERMIOS2_SIZE 44 /* struct termios2: its header does not go together with the C library's */
+#define SORT_LARGE    2048
 #define IOCTL_TYPE    0xff00
 #define WHOLE	      0xffffffff
 #define SELF	      WHOLE /* as a value: the process's own number */
@@ -63,7 +65,7 @@ static const struct policy {
 	{THREADS, {"clock_gettime clock_getres gettimeofday time clock_nanosleep nanosleep sched_yield", 0, 0, 0, 0}},
 	/* memory, nothing of which can be executed */
 	{THREADS, {"mmap mprotect", 2, PROT_EXEC, 0, 0}},
-	{THREADS | BROKER, {"munmap mremap madvise brk", 0, 0, 0, 0}},
+	{THREADS | BROKER, {"munmap mremap madvise brk sysinfo", 0, 0, 0, 0}},
 	/* threads, no processes; of clone3() the kernel's filters do not see the arguments, libraries do without */
 	{VCPU | MAIN, {"clone3", 0, 0, 0, ENOSYS}},
 	{VCPU | MAIN, {"clone", 0, CLONE_THREAD, CLONE_THREAD, 0}},
@@ -80,7 +82,7 @@ static const struct policy {
 	{MAIN, {"writev fstat fcntl lseek", 0, 0, 0, 0}},
 	{MAIN, {"newfstatat", 3, AT_EMPTY_PATH, AT_EMPTY_PATH, 0}},
 	{MAIN, {"statx", 2, AT_EMPTY_PATH, AT_EMPTY_PATH, 0}},
-	{MAIN, {"pread64 pwrite64 ftruncate sysinfo wait4", 0, 0, 0, 0}},
+	{MAIN, {"pread64 pwrite64 ftruncate wait4", 0, 0, 0, 0}},
 	/* terminals */
 	{THREADS, {"ioctl", 1, WHOLE, TCGETS, 0}},
 	{THREADS, {"ioctl", 1, WHOLE, TCSETS, 0}},
@@ -201,16 +203,31 @@ int sandbox_begin(void)
 	return err;
 }
 
+static int compare_bytes(const void *a, const void *b)
+{
+	return *(const char *)a - *(const char *)b;
+}
+
+/* What glibc, or an older one, would read files for. */
+static void settle_libc(void)
+{
+	char bytes[SORT_LARGE] = {0};
+
+	/* Its qsort() asks once how much memory there is, when it has so many bytes to sort. */
+	qsort(bytes, sizeof(bytes), 1, compare_bytes);
+#ifdef M_ARENA_MAX
+	/* For arenas of threads: how many processors there are, the kernel's overcommit policy. */
+	mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 void sandbox_enter(void)
 {
 	int landlock, err;
 
 	if (!wanted)
 		return;
-#ifdef M_ARENA_MAX
-	/* For arenas of threads glibc reads files: how many processors there are, the kernel's overcommit policy. */
-	mallopt(M_ARENA_MAX, 1);
-#endif
+	settle_libc();
 	broker_seal();
 	catch_violations();
 	landlock = landlock_enter(0);
