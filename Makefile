@@ -14,7 +14,7 @@ CLANG ?= clang
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wwrite-strings -Wundef $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
-ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Iarch/$(ARCH) -MMD -MP $(CPPFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Iarch/$(ARCH) -I$(B)/gen -MMD -MP $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 $(WARN) -pthread -fno-strict-aliasing $(CFLAGS)
 ALL_LDFLAGS = -pthread $(if $(STATIC),-static) $(LDFLAGS)
 Q := $(if $(V),,@)
@@ -56,6 +56,15 @@ $(B)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(foreach v,obj san tsan fuzz,$(eval $(B)/$(v)/lib.a: $(call objs,$(v),$(LIBSRCS))))
+
+# --- the names of system calls: what the compiler's headers know of this ISA ---
+SYSCALL_NAMES := $(B)/gen/syscall_names.h
+$(SYSCALL_NAMES):
+	@mkdir -p $(dir $@)
+	$(Q)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
+		sed -n '/__NR_\(syscalls\|arch_specific_syscall\) /!s/^#define __NR_\([a-z0-9_]*\) .*/{__NR_\1, "\1"},/p' | sort >$@.new
+	$(Q)mv $@.new $@
+$(foreach v,obj san tsan fuzz,$(B)/$(v)/vmm/seccomp.o): $(SYSCALL_NAMES)
 
 # --- guests ---
 include guests/guests.mk
@@ -161,14 +170,14 @@ run:
 	$(Q)MINIVMM=$(BIN) DEMO=$(DEMO) sh guests/session.sh
 
 # Format, house rules, and two checkers over both ISAs: a warning of any is an error.
-LINT_CPPFLAGS = -D_GNU_SOURCE -I. -Iarch/$(ARCH)
+LINT_CPPFLAGS = -D_GNU_SOURCE -I. -Iarch/$(ARCH) -I$(B)/gen
 lint:
 	$(Q)$(SETUP) lint
 	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.[ch]')
 	$(Q)$(RUN_TESTS) house
 	$(Q)$(MAKE) --no-print-directory lint-arch
 	$(Q)$(if $(filter x86_64,$(ARCH)),$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=$(ARM64_CROSS) CC=gcc LINT_TARGET=--target=aarch64-linux-gnu lint-arch)
-lint-arch:
+lint-arch: $(SYSCALL_NAMES)
 	$(call say,LINT,$(ARCH))
 	$(Q)printf '%s\n' $(SRCS) | xargs -P $$(nproc) -n 8 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(LINT_TARGET) $(LINT_CPPFLAGS) -std=gnu11 2>&1 | { ! grep -v "warnings\? generated\|^Suppressed\|^Use -header-filter"; }' lint
 	$(Q)cppcheck --quiet -j $$(nproc) --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingInclude $(LINT_CPPFLAGS) $(SRCS)

@@ -27,6 +27,7 @@ void guard_block(struct guard *g)
 
 	g->has_timer = false;
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS); /* only this thread itself can cause it */
 	pthread_sigmask(SIG_SETMASK, &all, &g->old_mask);
 }
 

@@ -18,6 +18,7 @@
 #include "gdb/server_lingering.h"
 #include "gdb/session.h"
 #include "vmm/log.h"
+#include "vmm/sandbox.h"
 
 #define READ_SIZE     (16 * 1024)
 #define READS_AT_ONCE 8		   /* then others have their turn */
@@ -463,6 +464,8 @@ static void *server_main(void *arg)
 	struct gdb_server *srv = arg;
 	struct pollfd p[FD_N];
 
+	pthread_setname_np(pthread_self(), "gdb");
+	sandbox_thread(SANDBOX_STUB);
 	for (;;) {
 		int timeout;
 

@@ -24,6 +24,7 @@ enum {
 	OPT_GDB,
 	OPT_GDB_ATTACH,
 	OPT_PROBE_HOST,
+	OPT_NO_SANDBOX,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_BREAK,
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
 	{"job", required_argument, NULL, OPT_JOB},
 	{"jobs", required_argument, NULL, 'j'},
 	{"probe-host", no_argument, NULL, OPT_PROBE_HOST},
+	{"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -233,6 +235,9 @@ static bool parse_option(struct options *opts, int option, const char *arg)
 		return true;
 	case OPT_PROBE_HOST:
 		opts->probe_host = true;
+		return true;
+	case OPT_NO_SANDBOX:
+		opts->no_sandbox = true;
 		return true;
 	case OPT_VERBOSE:
 		opts->verbose = true;

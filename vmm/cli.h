@@ -68,6 +68,7 @@ struct options {
 	bool kaslr;
 	bool probe_host;
 	bool verbose;
+	bool no_sandbox;
 	/* The run has a verdict; any of these asks for one. */
 	bool verdict;
 	struct goal_option goal[GOALS_MAX]; /* in the order given */

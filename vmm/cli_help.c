@@ -65,6 +65,7 @@ static const char verdict_text[] = "Boot and break: what the run has to prove, a
 				   "\n"
 				   "Others:\n"
 				   "      --probe-host         print what this host's KVM can do for a debugger\n"
+				   "      --no-sandbox         run without the sandbox\n"
 				   "      --verbose            say more about what is going on\n"
 				   "  -h, --help               print this text\n"
 				   "      --version            print the version\n"
@@ -91,6 +92,7 @@ static const struct {
 	{STATUS_DEADLINE, "nothing was hit for --deadline-between-hits"},
 	{STATUS_ORDER, "--ordered: a goal was reached before its turn"},
 	{STATUS_JOB, "some case of a --job did not pass"},
+	{STATUS_SANDBOX, "minivmm made a system call that its sandbox does not allow"},
 	{STATUS_TIMEOUT, "--timeout"},
 };
 

@@ -12,6 +12,7 @@
 #include "vmm/clock.h"
 #include "vmm/console_priv.h"
 #include "vmm/log.h"
+#include "vmm/sandbox.h"
 
 #define STALL_MS       1000   /* a reader that takes nothing for so long holds up nobody any more */
 #define FLUSH_MS       1000   /* how long console_close() and console_flush() wait for the reader */
@@ -315,6 +316,8 @@ static void *console_thread(void *arg)
 	struct console *c = arg;
 	struct pollfd p[SLOTS];
 
+	pthread_setname_np(pthread_self(), "console");
+	sandbox_thread(SANDBOX_CONSOLE);
 	for (;;) {
 		bool readable = !c->in_tty || console_tty_refresh();
 		bool hot = console_push_output(c);

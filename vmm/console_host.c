@@ -143,11 +143,10 @@ static void pty_opened(struct console *c)
 /* Closing the master throws away what the slave's reader has not read yet: give it a moment. */
 static void pty_drain(struct console *c)
 {
-	char name[64];
 	int queued = 1;
 
-	if (c->slave_fd < 0 && !ptsname_r(c->base_fd, name, sizeof(name)))
-		c->slave_fd = open(name, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (c->slave_fd < 0)
+		c->slave_fd = ioctl(c->base_fd, TIOCGPTPEER, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	for (int i = 0; i < PTY_DRAIN_TRIES && c->slave_fd >= 0; i++) {
 		if (!ioctl(c->slave_fd, FIONREAD, &queued) && !queued)
 			break;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/broker.h"
 #include "vmm/core_file.h"
 #include "vmm/core_map.h"
 #include "vmm/core_notes.h"
@@ -25,7 +26,9 @@
 struct core {
 	char *path;
 	int fd;
-	bool made; /* the file has a whole dump */
+	int made;   /* the file, as vmm/broker.h calls it */
+	bool whole; /* it has a whole dump */
+	struct core_ram ram;
 };
 
 /* ---- the file ---- */
@@ -47,17 +50,16 @@ static const char *reason(int err)
 }
 
 /* What is there must be of no value to anybody. */
-static int check_old(int fd)
+static int check_old(int fd, struct stat *st)
 {
 	uint8_t head[EI_NIDENT + 2];
-	struct stat st;
 	ssize_t n;
 
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, st) < 0)
 		return -errno;
-	if (S_ISDIR(st.st_mode))
+	if (S_ISDIR(st->st_mode))
 		return -EISDIR;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st->st_mode))
 		return -EINVAL;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		return -EWOULDBLOCK;
@@ -72,6 +74,7 @@ static int check_old(int fd)
 int core_open(struct core **out, const char *path)
 {
 	struct core *c = calloc(1, sizeof(*c));
+	struct stat st;
 	int err = 0;
 
 	*out = NULL;
@@ -84,8 +87,10 @@ int core_open(struct core **out, const char *path)
 	}
 	/* Non-blocking: a pipe or a device is refused, not waited for. */
 	c->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, FILE_MODE);
-	err = c->fd < 0 ? -errno : check_old(c->fd);
+	err = c->fd < 0 ? -errno : check_old(c->fd, &st);
 	if (!err) {
+		c->made = broker_made(path, &st, false);
+		core_ram_open(&c->ram);
 		*out = c;
 		return 0;
 	}
@@ -97,22 +102,13 @@ int core_open(struct core **out, const char *path)
 	return err;
 }
 
-/* Unless somebody has put another one in its place. */
-static void remove_file(const struct core *c)
-{
-	struct stat ours, there;
-
-	if (fstat(c->fd, &ours) == 0 && lstat(c->path, &there) == 0 && ours.st_dev == there.st_dev &&
-		ours.st_ino == there.st_ino)
-		unlink(c->path);
-}
-
 void core_close(struct core *c)
 {
 	if (!c)
 		return;
-	if (!c->made)
-		remove_file(c);
+	if (!c->whole)
+		broker_remove(c->made);
+	core_ram_close(&c->ram);
 	close(c->fd);
 	free(c->path);
 	free(c);
@@ -279,26 +275,24 @@ static int write_content(struct core *c, struct vm *vm, uint64_t *written)
 {
 	struct core_map map = {0};
 	struct core_notes notes = {0};
-	struct core_ram ram;
 	const struct core_content content = {
 		.machine = arch_desc.elf_machine,
 		.mem = &vm->mem,
 		.map = &map,
 		.notes = &notes,
-		.ram = &ram,
+		.ram = &c->ram,
 	};
 	int err = -ENOMEM;
 
-	core_ram_open(&ram);
+	c->ram.n = 0; /* what it knows is of before */
 	map_machine(vm, &map);
-	make_notes(c, vm, &ram, &notes);
+	make_notes(c, vm, &c->ram, &notes);
 	if (!map.failed && !notes.failed)
 		err = core_file_write(c->fd, &content, written);
 	if (!err && map.cut)
 		log_warn("--dump %s: the guest maps more than a dump has room for; some of it is in there by its "
 			 "physical address only",
 			c->path);
-	core_ram_close(&ram);
 	core_map_free(&map);
 	core_notes_free(&notes);
 	return err;
@@ -309,9 +303,10 @@ int core_write(struct core *c, struct vm *vm)
 	uint64_t written = 0;
 	int err;
 
-	c->made = false;
+	broker_keep(c->made, false);
 	err = ftruncate(c->fd, 0) < 0 ? -errno : write_content(c, vm, &written);
-	c->made = !err;
+	c->whole = !err;
+	broker_keep(c->made, c->whole);
 	if (!err) {
 		log_info("%s: %" PRIu64 " MiB of memory, the rest is untouched", c->path, written / MIB);
 		return 0;

@@ -24,6 +24,7 @@ enum exit_status {
 	STATUS_DEADLINE = 30, /* --deadline-between-hits */
 	STATUS_ORDER = 32,    /* --ordered: a goal was reached before its turn */
 	STATUS_JOB = 34,      /* --job: some case did not pass */
+	STATUS_SANDBOX = 36,  /* minivmm made a system call that its sandbox does not allow */
 	STATUS_TIMEOUT = 124, /* --timeout; as timeout(1) says it */
 };
 

@@ -22,6 +22,7 @@ static const struct job_key keys[] = {
 	{"gdb", JOB_KEY_GDB, NULL},
 	{"gdb-attach", JOB_KEY_FLAG, NULL},
 	{"verbose", JOB_KEY_FLAG, NULL},
+	{"no-sandbox", JOB_KEY_FLAG, NULL},
 	{"break", JOB_KEY_REPEAT, NULL},
 	{"expect", JOB_KEY_REPEAT, NULL},
 	{"reject", JOB_KEY_REPEAT, NULL},

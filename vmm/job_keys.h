@@ -23,7 +23,7 @@ struct job_key {
 	const char *instead; /* JOB_KEY_NEVER: the way out */
 };
 
-#define JOB_KEYS 30 /* job_key_index() is less */
+#define JOB_KEYS 31 /* job_key_index() is less */
 
 /* NULL: no such key. */
 const struct job_key *job_key_find(const char *name);

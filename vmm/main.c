@@ -10,9 +10,11 @@
 #include "arch/arch.h"
 #include "gdb/server.h"
 #include "gdb/target_vm.h"
+#include "vmm/broker.h"
 #include "vmm/cli.h"
 #include "vmm/console.h"
 #include "vmm/exit_status.h"
+#include "vmm/inherited.h"
 #include "vmm/job.h"
 #include "vmm/job_run.h"
 #include "vmm/kvm.h"
@@ -20,6 +22,7 @@
 #include "vmm/printable.h"
 #include "vmm/report.h"
 #include "vmm/result.h"
+#include "vmm/sandbox.h"
 #include "vmm/signals.h"
 #include "vmm/vm_verdict.h"
 
@@ -61,6 +64,7 @@ static int probe_host(void)
 
 	if (fd < 0)
 		return STATUS_HOST;
+	sandbox_enter();
 	err = arch_probe_host(fd);
 	close(fd);
 	return err ? STATUS_HOST : STATUS_OK;
@@ -101,6 +105,7 @@ static int run(struct vm *vm)
 
 	if (debugger_open(&dbg, vm))
 		goto out;
+	sandbox_enter();
 	if (console_start(vm->console))
 		goto out;
 	err = dbg.server ? gdb_server_start(dbg.server) : 0;
@@ -201,6 +206,19 @@ static int run_for_verdict(const struct options *opts)
 	return status;
 }
 
+/* A case's own process. */
+static int run_sandboxed_case(const struct options *opts, struct result *result)
+{
+	int status = STATUS_HOST;
+
+	if (opts->no_sandbox)
+		return run_case(opts, result);
+	if (!sandbox_begin())
+		status = run_case(opts, result);
+	broker_stop();
+	return status;
+}
+
 static int run_job(const struct options *opts)
 {
 	FILE *lines = opts->report && report_is_stdout(opts->report) ? stderr : stdout; /* each for itself */
@@ -216,6 +234,10 @@ static int run_job(const struct options *opts)
 	if (job_check(&job, opts->job, opts->parallel))
 		goto out;
 	status = STATUS_HOST;
+	for (size_t i = 0; i < job.ncases; i++)
+		inherited_keep(job.cases[i].argc, job.cases[i].argv);
+	if (!opts->no_sandbox)
+		inherited_close();
 	signals_init(&ending, opts);
 	if (opts->report && report_open(&report, opts->report))
 		goto out;
@@ -223,7 +245,8 @@ static int run_job(const struct options *opts)
 	if (signals_caught())
 		status = STATUS_ENDED;
 	else
-		status = job_run(&job, job_parallel(opts->parallel), run_case, lines, &outcome);
+		status = job_run(&job, job_parallel(opts->parallel), opts->no_sandbox ? run_case : run_sandboxed_case,
+			lines, &outcome);
 	if (outcome.n && report && report_write(report, opts->job, outcome.results, outcome.n) && status == STATUS_OK)
 		status = STATUS_HOST;
 	report_close(report);
@@ -257,6 +280,7 @@ int main(int argc, char **argv)
 {
 	static struct result none;
 	struct options opts;
+	int status;
 
 	hold_closed_streams();
 	switch (cli_parse(&opts, argc, argv)) {
@@ -268,9 +292,20 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_set_verbose(opts.verbose);
-	if (opts.probe_host)
-		return finish_stdout(probe_host());
+	inherited_keep(argc, argv);
+	if (!opts.no_sandbox)
+		sandbox_no_new_privileges();
 	if (opts.job)
 		return finish_stdout(run_job(&opts));
-	return opts.verdict ? run_for_verdict(&opts) : run_case(&opts, &none);
+	if (!opts.no_sandbox) {
+		inherited_close();
+		if (sandbox_begin())
+			return STATUS_HOST;
+	}
+	if (opts.probe_host)
+		status = finish_stdout(probe_host());
+	else
+		status = opts.verdict ? run_for_verdict(&opts) : run_case(&opts, &none);
+	broker_stop();
+	return status;
 }

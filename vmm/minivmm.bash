@@ -17,7 +17,7 @@ _minivmm()
 {
 	local options='--kernel --boot --initrd --cmdline --kaslr --symbols --mem --cpus --cpu-features --serial
 		--gdb --gdb-attach --break --expect --reject --until --ordered --timeout --deadline-between-hits
-		--ignore --report --dump --stop-on-fail --job --jobs --probe-host --verbose --help --version'
+		--ignore --report --dump --stop-on-fail --job --jobs --probe-host --no-sandbox --verbose --help --version'
 	# ':' and '=' are words of their own to bash: put together again what is being typed
 	local line=${COMP_LINE:0:COMP_POINT} word option
 	word=${line##*[[:space:]]}

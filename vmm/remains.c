@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/sandbox.h"
+
 #define CHUNK_SIZE ((uint64_t)4 << 20)
 
 /* In one piece, gigabytes of pages would keep the next machine from mapping anything meanwhile. */
@@ -26,6 +28,7 @@ static void give_back(struct remains *r)
 static void *remains_thread(void *arg)
 {
 	pthread_setname_np(pthread_self(), "remains");
+	sandbox_thread(SANDBOX_REMAINS);
 	give_back(arg);
 	return NULL;
 }

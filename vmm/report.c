@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/broker.h"
 #include "vmm/log.h"
 #include "vmm/report_priv.h"
 
@@ -28,13 +29,9 @@ static const struct format formats[] = {
 struct report {
 	const struct format *format;
 	char *spec;   /* as the user wrote it */
-	char *path;   /* absolute, since the folder may be left; NULL: not made by us */
-	bool made;    /* by us: there was no such file */
+	int made;     /* as vmm/broker.h calls it: there was no such file; else -1 */
 	bool regular; /* can be emptied and written again */
 	bool written; /* there is a whole report in it */
-	pid_t owner;  /* who opened it: children have copies */
-	dev_t dev;
-	ino_t ino;
 	struct report_out out;
 };
 
@@ -90,26 +87,31 @@ static int open_file(const char *path, bool *made)
 	return fd < 0 ? -errno : fd;
 }
 
+/* By its absolute name, since the folder may be left. */
+static int remember(const char *file, const struct stat *st)
+{
+	char *path = realpath(file, NULL);
+	int made = broker_made(path ? path : file, st, true);
+
+	free(path);
+	return made;
+}
+
 static int open_path(struct report *r, const char *file)
 {
+	bool made;
 	struct stat st;
 	int flags;
 
-	r->out.fd = open_file(file, &r->made);
+	r->out.fd = open_file(file, &made);
 	if (r->out.fd < 0)
 		return r->out.fd;
 	flags = fcntl(r->out.fd, F_GETFL);
 	if (flags < 0 || fcntl(r->out.fd, F_SETFL, flags & ~O_NONBLOCK) < 0 || fstat(r->out.fd, &st) < 0)
 		return -errno;
-	/* Only what may be removed needs its name; the shell's pipes have none. */
-	if (r->made) {
-		r->path = realpath(file, NULL);
-		if (!r->path)
-			return -errno;
-	}
 	r->regular = S_ISREG(st.st_mode);
-	r->dev = st.st_dev;
-	r->ino = st.st_ino;
+	if (made)
+		r->made = remember(file, &st);
 	return 0;
 }
 
@@ -151,7 +153,7 @@ int report_open(struct report **out, const char *spec)
 		return -ENOMEM;
 	}
 	r->format = format;
-	r->owner = getpid();
+	r->made = -1;
 	r->out.fd = STDOUT_FILENO;
 	if (strcmp(file, "-") != 0)
 		ret = open_path(r, file);
@@ -159,9 +161,6 @@ int report_open(struct report **out, const char *spec)
 		ret = check_stdout();
 	if (ret) {
 		log_error("--report %s: cannot be written: %s%s", spec, strerror(-ret), way_out(-ret));
-		if (r->out.fd >= 0 && r->made)
-			unlink(file);
-		r->made = false;
 		report_close(r);
 		return ret;
 	}
@@ -204,24 +203,14 @@ int report_write(struct report *r, const char *suite, const struct result *const
 	return 0;
 }
 
-/* Is what has this name still the file that we made, with nothing in it? */
-static bool is_our_empty_file(const struct report *r)
-{
-	struct stat st;
-
-	return r->made && r->regular && !r->written && r->owner == getpid() && !lstat(r->path, &st) &&
-	       st.st_dev == r->dev && st.st_ino == r->ino && !st.st_size;
-}
-
 void report_close(struct report *r)
 {
 	if (!r)
 		return;
-	if (is_our_empty_file(r))
-		unlink(r->path);
+	if (!r->written)
+		broker_remove(r->made);
 	if (r->out.fd >= 0 && r->out.fd != STDOUT_FILENO)
 		close(r->out.fd);
-	free(r->path);
 	free(r->spec);
 	free(r);
 }

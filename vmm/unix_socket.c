@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/broker.h"
 #include "vmm/log.h"
 
 #define BACKLOG	 8
@@ -72,8 +73,7 @@ static int listen_on(struct unix_socket *s, const char *path)
 		return -ENOMEM;
 	if (lstat(path, &st) < 0 || listen(s->fd, BACKLOG) < 0)
 		return -errno;
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
+	s->made = broker_made(path, &st, false);
 	return 0;
 }
 
@@ -111,12 +111,9 @@ fail:
 
 void unix_socket_close(struct unix_socket *s)
 {
-	struct stat st;
-
 	if (!s->path)
 		return;
-	if (lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
-		unlink(s->path);
+	broker_remove(s->made);
 	close(s->fd);
 	free(s->path);
 	*s = (struct unix_socket){.fd = -1};

@@ -7,14 +7,12 @@
 #define VMM_UNIX_SOCKET_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
 struct unix_socket {
 	const char *what; /* "gdb", "serial": how messages begin; the caller's */
 	int fd;		  /* listens, non-blocking; -1: not open */
 	char *path;
-	dev_t dev; /* of the file that we made, so that no other is unlinked */
-	ino_t ino;
+	int made;	 /* the file, as vmm/broker.h calls it */
 	int64_t told_ms; /* when a stranger was last told of; strangers must not fill the log */
 };
 

@@ -14,6 +14,7 @@
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
 #include "vmm/run_page.h"
+#include "vmm/sandbox.h"
 #include "vmm/vm_kaslr.h"
 
 static __thread struct vcpu *vcpu_self;
@@ -419,6 +420,7 @@ static void *vcpu_main(void *arg)
 	snprintf(name, sizeof(name), "vcpu%d", vcpu->id);
 	pthread_setname_np(pthread_self(), name);
 	vcpu_self = vcpu;
+	sandbox_thread(SANDBOX_VCPU);
 	if (arch_vcpu_reset(vcpu))
 		vm_exit(vcpu->vm, STATUS_HOST, "a vCPU could not be set up");
 	else

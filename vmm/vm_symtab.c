@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "arch/arch.h"
+#include "vmm/broker.h"
 #include "vmm/kallsyms.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
@@ -66,14 +66,6 @@ static int from_file(struct vm *vm, struct symtab **out, const struct image_file
 	return err ? err : symtab_from_elf(out, &s);
 }
 
-/* What came through a pipe has been read, and would be waited for. */
-static bool can_read_again(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 int vm_symtab_open(struct vm *vm, struct symtab **out)
 {
 	const char *path = vm->opts->kernel;
@@ -87,7 +79,8 @@ int vm_symtab_open(struct vm *vm, struct symtab **out)
 		image_file_builtin(&f);
 		return too_much(from_file(vm, out, &f), f.path);
 	}
-	if (arch_kernel_unpacked(vm, &packed) || !can_read_again(path))
+	/* What came through a pipe has been read, and would be waited for. */
+	if (arch_kernel_unpacked(vm, &packed) || !broker_was_regular(path))
 		return -ENODATA;
 	err = image_file_open(&f, path);
 	if (err)

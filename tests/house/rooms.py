@@ -13,7 +13,7 @@ RULES = [
     ("gdb/ protocol: no sockets, threads, KVM or machine", r"gdb/(?!server|target_vm).*\.[ch]$",
      SYSTEM_IO + r"|vmm/|arch/(?!desc\.h)|devices/|gdb/server|gdb/target_vm"),
     ("gdb/server*: bytes, not packets or the machine", r"gdb/server.*\.[ch]$",
-     r"linux/kvm\.h|gdb/packet|gdb/hex|gdb/target\.h|gdb/target_vm|vmm/(?!(log|unix_socket)\.h)|arch/|devices/"),
+     r"linux/kvm\.h|gdb/packet|gdb/hex|gdb/target\.h|gdb/target_vm|vmm/(?!(log|sandbox|unix_socket)\.h)|arch/|devices/"),
     ("gdb/target_vm: target.h and vmm/debug.h only", r"gdb/target_vm.*\.[ch]$",
      r"linux/kvm\.h|vmm/(?!debug\.h|log\.h)|arch/(?!desc\.h)|devices/|sys/socket\.h"),
     ("vmm/debug*: no packets, sockets, KVM or ISA", r"vmm/debug.*\.[ch]$",
