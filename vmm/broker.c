@@ -210,7 +210,7 @@ static int answer(void)
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	int result;
+	int result = -EPIPE;
 	struct iovec data = {.iov_base = &result, .iov_len = sizeof(result)};
 	struct msghdr m = {
 		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
