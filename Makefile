@@ -41,7 +41,7 @@ $(B)/$(1)/guests/demo_blob.o: guests/demo_blob.S $(DEMO)
 endef
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g
 TSAN := -fsanitize=thread -O1 -g
-FUZZ := -fsanitize=fuzzer-no-link,address,undefined -O1 -g
+FUZZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -O1 -g
 $(eval $(call variant,obj,$(CC),))
 $(eval $(call variant,san,$(CC),$(SAN)))
 $(eval $(call variant,tsan,$(CC),$(TSAN)))
@@ -76,6 +76,9 @@ UNIT_TESTS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/unit/%.c,$(B)/tests
 UNIT_TESTS += $(B)/tests/unit/report_driver # for tests/unit/test_report_formats.py
 FAKE_TESTS := $(patsubst tests/fake/%.c,$(B)/tests/fake/%,$(wildcard tests/fake/test_*.c))
 FAKE_LIB := $(patsubst %.c,$(B)/tsan/%.o,$(filter-out $(wildcard tests/fake/test_*.c),$(wildcard tests/fake/*.c)))
+# What tests/fake/sync.c puts itself in front of.
+FAKE_WRAP := pthread_mutex_lock pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait pthread_cond_signal \
+	pthread_cond_broadcast pthread_kill pthread_create read write debug_post_locked vm_debug_next
 FUZZERS := $(filter-out $(FOREIGN_TESTS),$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)))
 ARM64_PURE := $(wildcard arch/arm64/boot*.c arch/arm64/fdt.c arch/arm64/dtb.c arch/arm64/mmu.c arch/arm64/hwbp.c arch/arm64/insn.c arch/arm64/store.c arch/arm64/core.c arch/arm64/unwind.c)
 $(foreach v,san fuzz,$(eval $(B)/$(v)/arm64.a: $(patsubst %.c,$(B)/$(v)/%.o,$(ARM64_PURE))))
@@ -86,10 +89,22 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(SAN) -o $@ $(sort $(filter %.o,$^)) $(filter %arm64.a,$^) $(filter %lib.a,$^) -pthread
+# minivmm itself under the sanitizers, for leaks
+$(B)/minivmm-asan: $(call objs,san,$(SRCS))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -pthread
+FAULTS := $(B)/tests/lib/faults.so $(B)/minivmm-asan # for tests/kvm/test_faults*.py
+$(B)/tests/lib/faults.so: tests/lib/faults.c
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) -D_GNU_SOURCE $(ALL_CFLAGS) -shared -fPIC -o $@ $<
 $(FAKE_TESTS): $(B)/tests/fake/%: $(B)/tsan/tests/fake/%.o $(FAKE_LIB) $(B)/tsan/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
-	$(Q)$(CC) $(TSAN) -o $@ $^ -pthread
+	$(Q)$(CC) $(TSAN) $(FAKE_WRAP:%=-Wl,--wrap=%) -o $@ $^ -pthread
+# Replies are encoded byte by byte: to note what each is compared with takes more time than all the rest.
+$(B)/fuzz/gdb/packet.o: CFLAGS += -fno-sanitize-coverage=trace-cmp
+$(B)/tests/fuzz/fuzz_session $(B)/tests/fuzz/fuzz_packet: $(B)/fuzz/tests/fuzz/session_oracle.o $(B)/fuzz/tests/fuzz/session_rules.o
 $(FUZZERS): $(B)/tests/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/lib.a
 	$(call say,LD,$@)
 	@mkdir -p $(dir $@)
@@ -102,7 +117,7 @@ nested-programs: guests
 	$(Q)$(MAKE) --no-print-directory STATIC=1 $(B)/minivmm-static
 	$(Q)$(if $(filter x86_64,$(ARCH)),$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=$(ARM64_CROSS) CC=gcc STATIC=1 $(ARM64_B)/minivmm-static guests)
 # What the test layers run on; the runner itself decides what to do with it.
-check-programs: $(BIN) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
+check-programs: $(BIN) $(FAULTS) $(UNIT_TESTS) $(FAKE_TESTS) $(FUZZERS) guests nested-programs
 
 SETUP = BUILD=$(abspath $(B)) sh tests/setup.sh
 RUN_TESTS = ARCH=$(ARCH) CROSS_COMPILE=$(CROSS_COMPILE) SRC=$(CURDIR) BUILD=$(abspath $(B)) BUILD_ARM64=$(abspath $(ARM64_B)) MINIVMM=$(abspath $(B))/minivmm tests/run
@@ -112,14 +127,35 @@ check:
 	$(Q)$(RUN_TESTS) house unit fake fuzz kvm nested
 check-unit: $(UNIT_TESTS) $(FAKE_TESTS) $(BIN)
 	$(Q)$(RUN_TESTS) house unit fake
-check-kvm: $(BIN) guests
+# The fake suite with pauses at every lock, kick and queue operation, once for each seed.
+SEEDS ?= 1 2 3
+check-fake-delays: $(FAKE_TESTS)
+	$(Q)for seed in $(SEEDS); do FAKE_DELAYS=$$seed $(RUN_TESTS) fake || exit 1; done
+check-kvm: $(BIN) $(FAULTS) guests
 	$(Q)$(RUN_TESTS) kvm
 check-nested: $(BIN) guests
 	$(Q)$(SETUP) nested arm64
 	$(Q)$(MAKE) --no-print-directory nested-programs
 	$(Q)$(RUN_TESTS) nested
-fuzz: $(FUZZERS)
-	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(RUN_TESTS) fuzz
+# Everything again in a folder of its own, with counters in place of sanitizers; what fails there for that is no matter.
+COV := -O1 -g --coverage -fprofile-update=atomic
+coverage:
+	$(Q)rm -rf $(O)/coverage && mkdir -p $(O)/coverage/$(ARCH)/tests && ln -s $(abspath $(B))/tests/cache $(O)/coverage/$(ARCH)/tests/
+	$(Q)$(MAKE) --no-print-directory O=$(O)/coverage CFLAGS="$(COV)" SAN="$(COV)" TSAN="$(COV)" coverage-programs
+	-$(Q)$(subst $(B),$(O)/coverage/$(ARCH),$(RUN_TESTS)) unit fake kvm
+	$(Q)python3 tests/coverage.py $(O)/coverage/$(ARCH)
+coverage-programs: $(BIN) $(FAULTS) $(UNIT_TESTS) $(FAKE_TESTS) guests
+# TIME: seconds for all targets together. TARGETS: some of them, as TARGETS="session cli".
+TIME ?= 600
+RUN_FUZZ = SRC=$(CURDIR) BUILD=$(abspath $(B)) tests/fuzz/run
+fuzz:
+	$(Q)$(SETUP) fuzz
+	$(Q)$(MAKE) --no-print-directory fuzz-programs
+	$(Q)$(RUN_FUZZ) -t $(TIME) $(TARGETS)
+fuzz-programs: $(FUZZERS)
+# What fuzzing has found, as far as it executes code that the corpora in tests/fuzz/corpus do not: into those.
+fuzz-merge: fuzz-programs
+	$(Q)$(RUN_FUZZ) --merge $(TARGETS)
 $(B)/tests/bench/%: tests/bench/%.c
 	$(call say,CC,$@)
 	@mkdir -p $(dir $@)
@@ -157,6 +193,6 @@ uninstall:
 clean:
 	rm -rf $(O)
 
-.PHONY: all check check-programs nested-programs check-unit check-kvm check-nested fuzz bench run lint lint-arch install uninstall clean guests
+.PHONY: all check check-programs coverage coverage-programs nested-programs check-unit check-fake-delays check-kvm check-nested fuzz fuzz-programs fuzz-merge bench run lint lint-arch install uninstall clean guests
 .SECONDARY:
 -include $(shell find $(addprefix $(B)/,obj san tsan fuzz guests) -type f -name '*.d' 2>/dev/null)

@@ -5,9 +5,10 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "arch/kvm_call.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -51,7 +52,7 @@ int guard_start(struct guard *g, int vcpu_fd)
 	uint64_t bits = ~(1ULL << (guard_signal() - 1));
 
 	memcpy(mask.set, &bits, sizeof(bits));
-	if (ioctl(vcpu_fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
+	if (kvm_ioctl(vcpu_fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
 		return -errno;
 	ev.sigev_notify_thread_id = (int)syscall(SYS_gettid);
 	if (timer_create(CLOCK_MONOTONIC, &ev, &g->timer) < 0)

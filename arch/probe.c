@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arch.h"
 #include "arch/kvm_call.h"
@@ -13,7 +12,7 @@
 
 void host_probe_caps(int kvm_fd, struct host_probe *p)
 {
-	p->api = ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
+	p->api = kvm_ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
 	p->guest_debug = (uint32_t)kvm_check(kvm_fd, KVM_CAP_SET_GUEST_DEBUG2);
 	p->sync_regs = (uint32_t)kvm_check(kvm_fd, KVM_CAP_SYNC_REGS);
 	p->immediate_exit = kvm_check(kvm_fd, KVM_CAP_IMMEDIATE_EXIT) != 0;
@@ -31,15 +30,33 @@ const struct host_probe *host_facts_known(void)
 	return atomic_load_explicit(&facts_known, memory_order_acquire) ? &facts : NULL;
 }
 
+/* Half of the answers, because the host was out of memory for a moment, would be taken for all that it can do. */
+static int ask(int kvm_fd, struct host_probe *p)
+{
+	int ret;
+
+	(void)kvm_trouble();
+	ret = host_probe_run(kvm_fd, p);
+	if (!ret)
+		ret = kvm_trouble();
+	if (ret < 0) {
+		memset(p, 0, sizeof(*p));
+		host_probe_caps(kvm_fd, p);
+	}
+	return ret;
+}
+
 const struct host_probe *host_facts(int kvm_fd)
 {
+	char why[KVM_EXPLAIN_MAX];
 	int ret;
 
 	pthread_mutex_lock(&facts_lock);
 	if (!host_facts_known()) {
-		ret = host_probe_run(kvm_fd, &facts);
+		ret = ask(kvm_fd, &facts);
 		if (ret < 0)
-			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots", strerror(-ret));
+			log_warn("cannot probe this host's KVM (%s): breakpoints take hardware slots",
+				kvm_explain(ret, why, sizeof(why)));
 		atomic_store_explicit(&facts_known, true, memory_order_release);
 	}
 	pthread_mutex_unlock(&facts_lock);
@@ -84,10 +101,11 @@ void host_probe_print(const struct host_probe *p, FILE *f)
 int arch_probe_host(int kvm_fd)
 {
 	struct host_probe probe;
-	int ret = host_probe_run(kvm_fd, &probe);
+	int ret = ask(kvm_fd, &probe);
+	char why[KVM_EXPLAIN_MAX];
 
 	if (ret < 0) {
-		log_error("cannot probe this host's KVM: %s", strerror(-ret));
+		log_error("cannot probe this host's KVM: %s", kvm_explain(ret, why, sizeof(why)));
 		return ret;
 	}
 	host_probe_print(&probe, stdout);

@@ -1,9 +1,10 @@
 #include "arch/tiny_machine.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "arch/kvm_call.h"
 
 void tiny_machine_init(struct tiny_machine *m)
 {
@@ -15,7 +16,7 @@ int tiny_machine_vm(struct tiny_machine *m, int kvm_fd, unsigned long type, size
 {
 	struct kvm_userspace_memory_region region = {.memory_size = ram_size};
 
-	m->vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
+	m->vm_fd = kvm_ioctl(kvm_fd, KVM_CREATE_VM, type);
 	if (m->vm_fd < 0)
 		return -errno;
 	m->ram_size = ram_size;
@@ -23,18 +24,18 @@ int tiny_machine_vm(struct tiny_machine *m, int kvm_fd, unsigned long type, size
 	if (m->ram == MAP_FAILED)
 		return -errno;
 	region.userspace_addr = (uintptr_t)m->ram;
-	return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+	return kvm_ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
 int tiny_machine_vcpu(struct tiny_machine *m, int kvm_fd)
 {
-	int size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int size = kvm_ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	if (size < 0)
 		return -errno;
 	if ((size_t)size < sizeof(*m->run))
 		return -EPROTO;
-	m->vcpu_fd = ioctl(m->vm_fd, KVM_CREATE_VCPU, 0);
+	m->vcpu_fd = kvm_ioctl(m->vm_fd, KVM_CREATE_VCPU, 0);
 	if (m->vcpu_fd < 0)
 		return -errno;
 	m->run_size = (size_t)size;
@@ -46,15 +47,15 @@ int tiny_machine_vcpu(struct tiny_machine *m, int kvm_fd)
 
 int tiny_machine_run(struct tiny_machine *m)
 {
-	while (ioctl(m->vcpu_fd, KVM_RUN, 0) < 0) {
-		if (errno != EINTR && errno != EAGAIN)
-			return -errno;
+	int ret;
+
+	while ((ret = kvm_run(m->vcpu_fd)) == -EINTR || ret == -EAGAIN) {
 		if (guard_fired()) {
 			m->timed_out = true;
 			return -ETIMEDOUT;
 		}
 	}
-	return 0;
+	return ret;
 }
 
 void tiny_machine_destroy(struct tiny_machine *m)

@@ -5,17 +5,17 @@
 
 /* ---- registers ---- */
 
-void gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg)
+int gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg)
 {
 	uint8_t value[REG_SIZE_MAX];
 	size_t size = s->target.arch->regs[reg].size;
+	int err = s->target.base->reg_read(s->target.t, cpu, reg, value, size);
 
-	if (s->target.base->reg_read(s->target.t, cpu, reg, value, size) >= 0) {
+	if (err >= 0)
 		gdb_hex_put(b, value, size);
-		return;
-	}
-	for (size_t i = 0; i < size; i++)
+	for (size_t i = 0; err < 0 && i < size; i++)
 		gdb_buf_puts(b, "xx");
+	return err;
 }
 
 bool gdb_cmd_read_regs(struct gdb_session *s, struct gdb_cursor *args)
@@ -77,13 +77,18 @@ bool gdb_cmd_write_regs(struct gdb_session *s, struct gdb_cursor *args)
 bool gdb_cmd_read_reg(struct gdb_session *s, struct gdb_cursor *args)
 {
 	uint64_t reg;
+	int err;
 
 	if (!gdb_cursor_hex(args, &reg) || !gdb_cursor_done(args))
 		return gdb_reply_error(s, -EINVAL, "malformed register number");
 	if (!arch_desc_has(s->target.arch, reg))
 		return gdb_reply_error(s, -ENOENT, "no such register");
-	gdb_put_reg(s, &s->reply, s->g_cpu, (unsigned)reg);
-	return true;
+	err = gdb_put_reg(s, &s->reply, s->g_cpu, (unsigned)reg);
+	/* What the machine lacks is unavailable; what could not be had is an error. */
+	if (err >= 0 || err == -ENOENT || err == -EINVAL)
+		return true;
+	gdb_buf_reset(&s->reply);
+	return gdb_reply_error(s, err, NULL);
 }
 
 bool gdb_cmd_write_reg(struct gdb_session *s, struct gdb_cursor *args)

@@ -59,7 +59,11 @@ bool gdb_cmd_supported(struct gdb_session *s, struct gdb_cursor *args)
 bool gdb_cmd_noack(struct gdb_session *s, struct gdb_cursor *args)
 {
 	(void)args;
-	/* The reply goes out the new way; the client's ack for it is skipped when it comes. */
+	/*
+	 * The reply goes out the new way; the client's ack for it is skipped when it comes. Replies to packets that had
+	 * waited with this one may still be held back for acks: they come first.
+	 */
+	gdb_link_settle(&s->link, s->out);
 	s->link.noack = true;
 	return gdb_reply_ok(s);
 }

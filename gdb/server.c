@@ -65,6 +65,7 @@ struct gdb_server {
 	int64_t heard;	     /* when the client last sent something, us */
 	bool quick;	     /* the last stop came within QUICK_US of it */
 	bool ended;	     /* stdio: end of file */
+	bool accept_told;    /* that no client can be accepted */
 	struct lingering linger;
 };
 
@@ -322,10 +323,13 @@ static void client_accept(struct gdb_server *srv)
 	if (err == -EAGAIN)
 		return;
 	if (err) {
-		log_warn("gdb: cannot accept a client: %s", strerror(-err));
+		if (!srv->accept_told)
+			log_warn("gdb: cannot accept a client: %s", strerror(-err));
+		srv->accept_told = true;
 		srv->quiet_until = now_ms() + QUIET_MS;
 		return;
 	}
+	srv->accept_told = false;
 	if (srv->place != VACANT) {
 		client_refuse(srv, &conn, "another debugger is attached");
 		return;

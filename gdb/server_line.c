@@ -128,8 +128,10 @@ static bool is_socket(int fd)
 
 static int open_stdio(struct server_line *l)
 {
+	int in = fcntl(STDIN_FILENO, F_GETFL), out = fcntl(STDOUT_FILENO, F_GETFL);
+
 	l->kind = LINE_STDIO;
-	if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+	if (in < 0 || out < 0 || (in & O_ACCMODE) == O_WRONLY || (out & O_ACCMODE) == O_RDONLY) {
 		log_error("gdb stdio: standard input or output is closed");
 		return -EBADF;
 	}

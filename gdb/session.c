@@ -293,6 +293,14 @@ static void session_go_on(struct gdb_session *s)
 	}
 }
 
+/* Once the session is over no ack is heard: what is held back for one goes out now. (A new client gets none of it.) */
+static void session_done(struct gdb_session *s)
+{
+	if (s->state == GDB_GONE && !s->replaced)
+		gdb_link_settle(&s->link, s->out);
+	s->out = NULL;
+}
+
 void gdb_session_input(struct gdb_session *s, const uint8_t *data, size_t n, struct gdb_buf *out)
 {
 	size_t done = 0;
@@ -305,7 +313,7 @@ void gdb_session_input(struct gdb_session *s, const uint8_t *data, size_t n, str
 		done = session_bytes(s, data, n);
 	if (s->state != GDB_GONE || s->replaced)
 		gdb_buf_put(&s->inbox, data ? data + done : NULL, n - done);
-	s->out = NULL;
+	session_done(s);
 }
 
 /* ---- the machine's side ---- */
@@ -386,7 +394,7 @@ void gdb_session_stopped(struct gdb_session *s, const struct gdb_stop *stop, str
 	}
 	s->state = !end ? GDB_STOPPED : stop->stays ? GDB_IDLE : GDB_GONE;
 	session_go_on(s);
-	s->out = NULL;
+	session_done(s);
 }
 
 /* ---- what the server asks ---- */

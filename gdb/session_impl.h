@@ -104,8 +104,8 @@ bool gdb_cmd_write_mem_binary(struct gdb_session *s, struct gdb_cursor *args);
 /* As the selected CPU sees memory, or physical memory in that mode. As in gdb_base_ops. */
 ssize_t gdb_mem_read(struct gdb_session *s, uint64_t addr, void *buf, size_t len);
 const char *gdb_mem_error(const struct gdb_session *s, int err); /* what to say of it, or NULL */
-/* One register as hex, x digits if it cannot be had. */
-void gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg);
+/* One register as hex, x digits if it cannot be had: then -errno. */
+int gdb_put_reg(struct gdb_session *s, struct gdb_buf *b, int cpu, unsigned reg);
 
 /* ---- memory_query.c ---- */
 

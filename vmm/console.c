@@ -20,11 +20,17 @@
 #define SIGNAL_UNSTICK SIGURG /* one that nothing else here uses and whose default action is none */
 #define NAP_MS	       1      /* while output flows the thread looks at it so often instead of at every byte */
 #define BACKGROUND_MS  500    /* a shell's `fg` does not tell a process that is running already */
+#define ACCEPT_MS      150    /* between attempts where there is no descriptor for a client */
 #define ROUND_CHUNKS   16     /* written before input is looked at again */
 
 static int64_t now_ms(void)
 {
 	return (int64_t)(clock_us() / 1000);
+}
+
+static int sooner(int timeout, int ms)
+{
+	return timeout < 0 || timeout > ms ? ms : timeout;
 }
 
 static void console_ring(struct console *c)
@@ -243,8 +249,8 @@ static int console_prepare_sleep(struct console *c, bool hot)
 
 		timeout = left > 0 ? (int)left : 0;
 	}
-	if (c->stop_ms && (timeout < 0 || timeout > FLUSH_MS / 10))
-		timeout = FLUSH_MS / 10;
+	if (c->stop_ms)
+		timeout = sooner(timeout, FLUSH_MS / 10);
 	pthread_mutex_unlock(&c->lock);
 	if (work)
 		return 0;
@@ -264,6 +270,8 @@ static void console_poll_set(struct console *c, struct pollfd *p, bool readable)
 		p[i] = (struct pollfd){.fd = -1};
 	p[SLOT_BELL] = (struct pollfd){.fd = c->doorbell, .events = POLLIN};
 	p[SLOT_EVENT] = (struct pollfd){.fd = c->kind == CONSOLE_UNIX ? c->socket.fd : c->watch_fd, .events = POLLIN};
+	if (c->no_accept)
+		p[SLOT_EVENT].fd = -1;
 	if (duplex) {
 		/* No events, but its hanging up is told all the same; once is enough. */
 		if (in || out || !c->hung_up)
@@ -321,11 +329,15 @@ static void *console_thread(void *arg)
 		if (end)
 			break;
 		timeout = console_prepare_sleep(c, hot);
-		if (!readable && (timeout < 0 || timeout > BACKGROUND_MS))
-			timeout = BACKGROUND_MS;
+		if (!readable)
+			timeout = sooner(timeout, BACKGROUND_MS);
+		if (c->no_accept)
+			timeout = sooner(timeout, ACCEPT_MS);
 		console_poll_set(c, p, readable && !stopping);
 		if (poll(p, SLOTS, timeout) > 0)
 			console_poll_done(c, p);
+		else
+			c->no_accept = false;
 		console_check_stall(c);
 	}
 	pthread_mutex_lock(&c->lock);

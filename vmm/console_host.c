@@ -188,8 +188,14 @@ static void unix_accept(struct console *c)
 	static const char busy[] = "minivmm: the serial port has another client\r\n";
 	int fd = unix_socket_accept(&c->socket);
 
-	if (fd < 0)
+	if (fd < 0) {
+		c->no_accept = fd != -EAGAIN;
+		if (c->no_accept && !c->accept_told)
+			log_warn("serial: cannot accept a client: %s", strerror(-fd));
+		c->accept_told |= c->no_accept;
 		return;
+	}
+	c->accept_told = false;
 	if (c->out_fd >= 0) {
 		send(fd, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		close(fd);

@@ -73,6 +73,8 @@ struct console {
 
 	/* The console thread's own (main thread's before it starts and after it ended). */
 	int in_fd, out_fd; /* -1: nobody there, or that direction has ended */
+	bool no_accept;	   /* no client can be had now: not to be looked at for a while */
+	bool accept_told;  /* and that has been said */
 	int watch_fd;	   /* pty: inotify, tells that the slave was opened */
 	int base_fd;	   /* what in_fd and out_fd are copies of. pty: the master; unix: the client, or -1 */
 	int slave_fd;	   /* pty without inotify: keeps the slave open, -1 otherwise */

@@ -237,14 +237,25 @@ static void map_machine(struct vm *vm, struct core_map *map)
 
 /* ---- writing ---- */
 
+struct reading {
+	struct vm_debug *d;
+	int err; /* not all there is could be had */
+};
+
 static int read_reg(void *ctx, int cpu, unsigned regno, void *buf, size_t len)
 {
-	return vm_debug_reg_read(ctx, cpu, regno, buf, len);
+	struct reading *r = ctx;
+	int err = vm_debug_reg_read(r->d, cpu, regno, buf, len);
+
+	if (err < 0 && err != -ENOENT)
+		r->err = err;
+	return err;
 }
 
-static void make_notes(struct vm *vm, struct core_ram *ram, struct core_notes *notes)
+static void make_notes(struct core *core, struct vm *vm, struct core_ram *ram, struct core_notes *notes)
 {
-	struct core_cpu c = {.desc = vm_debug_arch(vm->debug), .read = read_reg, .ctx = vm->debug};
+	struct reading reading = {.d = vm->debug};
+	struct core_cpu c = {.desc = vm_debug_arch(vm->debug), .read = read_reg, .ctx = &reading};
 	const uint8_t *text;
 	size_t len;
 
@@ -252,6 +263,8 @@ static void make_notes(struct vm *vm, struct core_ram *ram, struct core_notes *n
 		arch_core_cpu(notes, &c);
 	for (c.id = 0; c.id < vm->ncpus; c.id++)
 		arch_core_machine(notes, &c);
+	if (reading.err)
+		log_warn("--dump %s: some registers are missing in it: %s", core->path, strerror(-reading.err));
 	text = core_ram_vmcoreinfo(ram, &vm->mem, &len);
 	if (text)
 		core_note_add(notes, "VMCOREINFO", 0, text, len);
@@ -273,7 +286,7 @@ static int write_content(struct core *c, struct vm *vm, uint64_t *written)
 
 	c->ram.n = 0; /* what it knows is of before */
 	map_machine(vm, &map);
-	make_notes(vm, &c->ram, &notes);
+	make_notes(c, vm, &c->ram, &notes);
 	if (!map.failed && !notes.failed)
 		err = core_file_write(c->fd, &content, written);
 	if (!err && map.cut)

@@ -97,7 +97,8 @@ void debug_record_locked(struct vm_debug *d, int cpu, const struct vm_stop *stop
 {
 	struct cpu_debug *c = &d->cpu[cpu];
 
-	if (c->pending.kind == VM_STOP_NONE) {
+	/* What was seen before may be wrong after a failure. */
+	if (c->pending.kind == VM_STOP_NONE || stop->kind == VM_STOP_FAULT) {
 		c->pending = *stop;
 		c->pending_seq = d->stop_seq++;
 	} else if (stop->kind == VM_STOP_EVENT && c->nlater < EVENTS_LATER) {

@@ -194,7 +194,8 @@ struct vm_debug_machine {
 
 	/*
 	 * Own thread, no lock held, about to park: finish half-done I/O, make registers readable by others.
-	 * Finishing an access may end in a debug stop: then it is stored in *late (kind != VM_STOP_NONE).
+	 * Finishing an access may end in a debug stop: then it is stored in *late (kind != VM_STOP_NONE). -errno: what
+	 * others read is not true; vm_debug_fault() has been told, or the machine ends. So also with arm().
 	 */
 	int (*quiesce)(void *ctx, int cpu, struct vm_stop *late);
 

@@ -193,12 +193,14 @@ static void park(struct vm_debug *d, int cpu)
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* Without its breakpoints, or with a step that never ends, a vCPU is not let run unless nobody debugs any more. */
+/*
+ * Without its breakpoints, with those of a debugger that has left, or with a step that never ends, a vCPU is not let
+ * run. False: that is how it would be; the machine has told the debugger, or ends.
+ */
 static bool arm(struct vm_debug *d, int cpu)
 {
 	struct cpu_debug *c = &d->cpu[cpu];
 	enum vm_arm how = c->stepping ? VM_ARM_STEP : VM_ARM_RUN;
-	char text[96];
 	int ret;
 
 	/* Nobody changes solo while a vCPU runs, as this one does. */
@@ -207,11 +209,8 @@ static bool arm(struct vm_debug *d, int cpu)
 	ret = d->m.arm(d->m.ctx, cpu, c->slots, how);
 	if (how == VM_ARM_LET_IN && ret == 0)
 		c->let_in = LET_IN_GOING;
-	c->rearm = c->stepping; /* every step is armed anew, last of all */
-	if (ret >= 0)
-		return true;
-	snprintf(text, sizeof(text), "vCPU %d: KVM does not take its debug registers: %s", cpu, strerror(-ret));
-	return !vm_debug_fault(d, cpu, VM_FAULT_KVM, d->m.pc(d->m.ctx, cpu), text);
+	c->rearm = c->stepping || ret < 0; /* every step is armed anew, last of all */
+	return ret >= 0;
 }
 
 /* The answer to "may I enter the guest": park as often as asked, then load the debug hardware for this run. */

@@ -1,5 +1,6 @@
 #include "vmm/evidence.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "arch/text.h"
@@ -45,16 +46,24 @@ static bool put_register(struct evidence *e, struct text *out, int cpu, unsigned
 	const struct reg_desc *r = &arch->regs[i];
 	unsigned long long value = 0;
 	uint8_t bytes[8];
+	int err;
 
-	if (!arch_desc_has(arch, i) || r->size > sizeof(bytes) || vm_debug_reg_read(e->d, cpu, i, bytes, r->size) < 0)
+	if (!arch_desc_has(arch, i) || r->size > sizeof(bytes))
 		return false;
+	err = vm_debug_reg_read(e->d, cpu, i, bytes, r->size);
+	if (err == -ENOENT)
+		return false;
+	*begun = true;
+	if (err < 0) {
+		text_put(out, "  %-*s ?", NAME_WIDTH, r->name);
+		return true;
+	}
 	for (unsigned b = r->size; b-- > 0;)
 		value = value << 8 | bytes[b];
 	if (r->size == sizeof(bytes))
 		text_put(out, "  %-*s %016llx", NAME_WIDTH, r->name, value);
 	else
 		text_put(out, "  %s %llx", r->name, value);
-	*begun = true;
 	return true;
 }
 

@@ -20,6 +20,7 @@
 #include "vmm/cli.h"
 #include "vmm/debug.h"
 #include "vmm/elf.h"
+#include "vmm/kick.h"
 #include "vmm/memory.h"
 #include "vmm/memslots.h"
 #include "vmm/remains.h"
@@ -61,8 +62,8 @@ struct vcpu {
 	struct kvm_run *run;
 	size_t run_size;
 	pthread_t thread;
-	bool started;	    /* thread exists (main thread's) */
-	atomic_bool in_run; /* inside the run loop, so a kick has somebody to reach */
+	bool started; /* thread exists (main thread's) */
+	struct kick kick;
 	/* Own thread's: */
 	bool io_pending; /* the last exit was I/O: registers are whole only after KVM_RUN was entered again */
 	bool exit_held;	 /* run->exit_reason came while I/O was being finished and is still to be handled */
@@ -141,8 +142,9 @@ void vm_irq(struct vm *vm, unsigned gsi, int level);
 /* vmm/vcpu.c */
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id); /* main thread; 0 or -errno, logged */
 int vcpu_start(struct vcpu *vcpu);			   /* main thread; 0 or -errno, logged */
-void vcpu_kick(struct vcpu *vcpu);			   /* any thread; KVM_RUN returns soon or does not start */
 void vcpu_destroy(struct vcpu *vcpu);			   /* main thread, its thread has been joined or never was */
+/* Own thread: KVM has refused (-errno) what cannot be done without. The debugger is told, or the machine ends. */
+void vcpu_failed(struct vcpu *vcpu, int err);
 /* Called from a device: the vCPU of this thread stops with that (or ends the VM) once the access is done. */
 void vcpu_panic(struct vm *vm);
 /* Likewise; true: the debugger is to see this first, and it is asked for again when that has been done. */
@@ -165,7 +167,6 @@ int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late);
 bool vcpu_ram_write(struct vcpu *vcpu);
 bool vcpu_ram_report(struct vcpu *vcpu);
 bool vcpu_ram_blocked(struct vcpu *vcpu);
-int vcpu_signal_init(void); /* install the kick handler; once, main thread */
 
 /* Fills the machine operations that vm_debug works on (vmm/vm_debug_ops.c). */
 struct vm_debug_machine vm_debug_machine(struct vm *vm);

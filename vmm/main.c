@@ -1,5 +1,6 @@
 /* The process: options in, exit status out, and everything undone in between. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,18 +26,6 @@
 #include "vmm/signals.h"
 #include "vmm/vm_verdict.h"
 
-/*
- * Signals that end the VM. While it is being made they only cut a wait for a pipe short and are remembered here;
- * once it runs they are blocked everywhere and come through a signalfd.
- */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-	(void)sig;
-	interrupted = 1;
-}
-
 /* What kills the process shall not leave a raw terminal behind. */
 static void on_fatal(int sig)
 {
@@ -52,6 +41,7 @@ static void signal_set_action(int sig, void (*handler)(int), int flags)
 	sigaction(sig, &sa, NULL);
 }
 
+/* From here on nothing is left behind: there is a handler for what ends us, and what kills us restores the terminal. */
 static void signals_init(sigset_t *ending, const struct options *opts)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGQUIT, SIGALRM,
@@ -65,9 +55,7 @@ static void signals_init(sigset_t *ending, const struct options *opts)
 	if (opts->gdb && !strcmp(opts->gdb, "stdio"))
 		signal_set_action(SIGINT, SIG_IGN, 0);
 	signals_ending(ending);
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sigismember(ending, sig))
-			signal_set_action(sig, on_interrupt, 0);
+	signals_catch(ending);
 }
 
 static int probe_host(void)
@@ -113,15 +101,16 @@ static void debugger_close(struct debugger *dbg)
 static int run(struct vm *vm)
 {
 	struct debugger dbg = {NULL, NULL};
-	int status = STATUS_HOST;
+	int status = STATUS_HOST, err;
 
 	if (debugger_open(&dbg, vm))
 		goto out;
 	sandbox_enter();
 	if (console_start(vm->console))
 		goto out;
-	if (dbg.server && gdb_server_start(dbg.server)) {
-		log_error("cannot start the debugger's thread");
+	err = dbg.server ? gdb_server_start(dbg.server) : 0;
+	if (err) {
+		log_error("cannot start the debugger's thread: %s", strerror(-err));
 		goto out;
 	}
 	status = vm_run(vm);
@@ -137,7 +126,7 @@ static int create_and_run(const struct options *opts, const sigset_t *ending, st
 
 	/* From here on there are sockets to unlink and a terminal to restore: no signal may take a short cut. */
 	sigprocmask(SIG_BLOCK, ending, NULL);
-	if (interrupted) {
+	if (signals_caught()) {
 		status = STATUS_ENDED;
 	} else if (!status) {
 		vm.sig_fd = signalfd(-1, ending, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -155,13 +144,16 @@ static int create_and_run(const struct options *opts, const sigset_t *ending, st
 	return status;
 }
 
-/* One machine from its making to its end. Returns the exit status, *result tells the rest if opts->verdict. */
+/*
+ * One machine from its making to its end. Returns the exit status, *result tells the rest if opts->verdict. What ends
+ * us is blocked then.
+ */
 static int run_case(const struct options *opts, struct result *result)
 {
 	sigset_t ending;
 
 	signals_init(&ending, opts);
-	if (vcpu_signal_init()) {
+	if (kick_init()) {
 		log_error("cannot install a signal handler: %s", strerror(errno));
 		return STATUS_HOST;
 	}
@@ -195,8 +187,10 @@ static int run_for_verdict(const struct options *opts)
 	const struct result *results[] = {&result};
 	struct report *report = NULL;
 	char line[RESULT_LINE_MAX];
+	sigset_t ending;
 	int status;
 
+	signals_init(&ending, opts);
 	if (opts->report && report_open(&report, opts->report))
 		return STATUS_HOST;
 	name_result(&result, opts);
@@ -229,7 +223,8 @@ static int run_job(const struct options *opts)
 {
 	FILE *lines = opts->report && report_is_stdout(opts->report) ? stderr : stdout; /* each for itself */
 	struct report *report = NULL;
-	struct job_outcome outcome;
+	struct job_outcome outcome = {0};
+	sigset_t ending;
 	struct job job;
 	int status;
 
@@ -243,10 +238,15 @@ static int run_job(const struct options *opts)
 		inherited_keep(job.cases[i].argc, job.cases[i].argv);
 	if (!opts->no_sandbox)
 		inherited_close();
+	signals_init(&ending, opts);
 	if (opts->report && report_open(&report, opts->report))
 		goto out;
-	status = job_run(
-		&job, job_parallel(opts->parallel), opts->no_sandbox ? run_case : run_sandboxed_case, lines, &outcome);
+	sigprocmask(SIG_BLOCK, &ending, NULL); /* job_run() looks for them from now on */
+	if (signals_caught())
+		status = STATUS_ENDED;
+	else
+		status = job_run(&job, job_parallel(opts->parallel), opts->no_sandbox ? run_case : run_sandboxed_case,
+			lines, &outcome);
 	if (outcome.n && report && report_write(report, opts->job, outcome.results, outcome.n) && status == STATUS_OK)
 		status = STATUS_HOST;
 	report_close(report);
@@ -256,15 +256,36 @@ out:
 	return status;
 }
 
+/*
+ * A standard stream that is closed stays unusable, but its number is taken: a file or KVM's device would get it
+ * otherwise, and what is meant for the stream.
+ */
+static void hold_closed_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* What was printed is the result: if it has not got out, that is no success. */
+static int finish_stdout(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	log_error("standard output: %s", strerror(errno));
+	return status == STATUS_OK ? STATUS_HOST : status;
+}
+
 int main(int argc, char **argv)
 {
 	static struct result none;
 	struct options opts;
 	int status;
 
+	hold_closed_streams();
 	switch (cli_parse(&opts, argc, argv)) {
 	case CLI_DONE:
-		return STATUS_OK;
+		return finish_stdout(STATUS_OK);
 	case CLI_BAD:
 		return STATUS_USAGE;
 	case CLI_RUN:
@@ -275,14 +296,14 @@ int main(int argc, char **argv)
 	if (!opts.no_sandbox)
 		sandbox_no_new_privileges();
 	if (opts.job)
-		return run_job(&opts);
+		return finish_stdout(run_job(&opts));
 	if (!opts.no_sandbox) {
 		inherited_close();
 		if (sandbox_begin())
 			return STATUS_HOST;
 	}
 	if (opts.probe_host)
-		status = probe_host();
+		status = finish_stdout(probe_host());
 	else
 		status = opts.verdict ? run_for_verdict(&opts) : run_case(&opts, &none);
 	broker_stop();

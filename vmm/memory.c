@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "arch/kvm_call.h"
 #include "vmm/log.h"
 
 #define MIB	       ((uint64_t)1 << 20)
@@ -65,11 +65,12 @@ static int range_register(const struct mem_range *r, unsigned slot, int vm_fd)
 		.userspace_addr = (uintptr_t)r->host,
 	};
 
-	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
+	return kvm_ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
 
 int memory_init(struct guest_memory *mem, int vm_fd)
 {
+	char why[KVM_EXPLAIN_MAX];
 	int err;
 
 	mem->size = 0;
@@ -88,7 +89,7 @@ int memory_init(struct guest_memory *mem, int vm_fd)
 			err = range_register(r, (unsigned)i, vm_fd);
 		if (err) {
 			log_error("--mem: cannot give the guest %" PRIu64 " MiB at 0x%" PRIx64 ": %s", r->size / MIB,
-				r->gpa, strerror(-err));
+				r->gpa, kvm_explain(err, why, sizeof(why)));
 			memory_free(mem);
 			return err;
 		}

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "arch/kvm_call.h"
 #include "vmm/memory.h"
 
 /* What KVM's documentation says to assume where it does not answer. */
@@ -76,7 +76,7 @@ static int set_slot(int vm_fd, const struct memslot *slot, uint64_t size)
 		.userspace_addr = (uintptr_t)slot->host,
 	};
 
-	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+	return kvm_ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
 static struct memslot plain_slot(const struct guest_memory *mem, int i)
@@ -106,9 +106,9 @@ static int check_caps(int vm_fd, size_t need, size_t ranges)
 
 	if (need == ranges)
 		return 0;
-	if (ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
+	if (kvm_ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
 		return -EOPNOTSUPP;
-	max = ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+	max = kvm_ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
 	return need <= (size_t)(max > 0 ? max : SLOTS_ASSUMED) ? 0 : -ENOSPC;
 }
 

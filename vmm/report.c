@@ -122,6 +122,14 @@ bool report_is_stdout(const char *spec)
 	return len >= 2 && !strcmp(spec + len - 2, ":-"); /* "-" alone has no format */
 }
 
+/* One that is closed, or only to be read from. */
+static int check_stdout(void)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	return flags < 0 || (flags & O_ACCMODE) == O_RDONLY ? -EBADF : 0;
+}
+
 int report_open(struct report **out, const char *spec)
 {
 	const struct format *format;
@@ -149,8 +157,8 @@ int report_open(struct report **out, const char *spec)
 	r->out.fd = STDOUT_FILENO;
 	if (strcmp(file, "-") != 0)
 		ret = open_path(r, file);
-	else if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
-		ret = -errno;
+	else
+		ret = check_stdout();
 	if (ret) {
 		log_error("--report %s: cannot be written: %s%s", spec, strerror(-ret), way_out(-ret));
 		report_close(r);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,28 +12,40 @@
 
 #include "devices/calendar.h"
 #include "vmm/printable.h"
+#include "vmm/signals.h"
 
 #define PRINTF_MAX     256
 #define YEARS_9999_END 253402300800 /* 10000-01-01, Unix time: behind it a year has five digits */
 #define US_PER_S       1000000
+
+/*
+ * A signal that is to end us ends the wait for a reader, and only that: it may be blocked otherwise, since half a
+ * report is none. A pipe that polls writable takes PIPE_BUF without blocking.
+ */
+static ssize_t write_some(int fd, const char *data, size_t n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	sigset_t none;
+	ssize_t done;
+
+	sigemptyset(&none);
+	if (ppoll(&p, 1, NULL, &none) < 0)
+		return -errno;
+	done = write(fd, data, n < PIPE_BUF ? n : PIPE_BUF);
+	return done < 0 ? -errno : done;
+}
 
 void report_flush(struct report_out *o)
 {
 	size_t done = 0;
 
 	while (!o->error && done < o->used) {
-		ssize_t n = write(o->fd, o->buf + done, o->used - done);
+		ssize_t n = write_some(o->fd, o->buf + done, o->used - done);
 
-		if (n >= 0) {
+		if (n >= 0)
 			done += (size_t)n;
-		} else if (errno == EAGAIN) {
-			/* Standard output that somebody made non-blocking. */
-			struct pollfd p = {.fd = o->fd, .events = POLLOUT};
-
-			poll(&p, 1, -1);
-		} else if (errno != EINTR) {
-			o->error = -errno;
-		}
+		else if (n != -EAGAIN && (n != -EINTR || signals_caught())) /* EAGAIN: another writer was quicker */
+			o->error = (int)n;
 	}
 	o->used = 0;
 }

@@ -2,6 +2,30 @@
 
 #include <stddef.h>
 
+static volatile sig_atomic_t caught;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	caught = 1;
+}
+
+void signals_catch(const sigset_t *set)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigemptyset(&sa.sa_mask);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(set, sig) == 1)
+			sigaction(sig, &sa, NULL);
+	pthread_sigmask(SIG_UNBLOCK, set, NULL);
+}
+
+bool signals_caught(void)
+{
+	return caught;
+}
+
 void signals_ending(sigset_t *set)
 {
 	static const int ending[] = {SIGINT, SIGTERM, SIGHUP};

@@ -1,10 +1,4 @@
-/*
- * One vCPU: its thread, its exits, and how others get it out of KVM_RUN.
- *
- * Kicks. vm_debug sets its flag, then calls vcpu_kick(), whose signal sets run->immediate_exit. Wherever the signal
- * lands, KVM_RUN comes back with EINTR or does not start. The thread then clears immediate_exit *before* the
- * checkpoint looks at vm_debug's flag: whoever set it earlier is seen, whoever sets it later sends a new signal.
- */
+/* One vCPU: its thread and its exits. How others get it out of KVM_RUN is kick.c's. */
 #include "vmm/kvm.h"
 
 #include <errno.h>
@@ -12,54 +6,25 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/kvm_call.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
 #include "vmm/run_page.h"
 #include "vmm/sandbox.h"
 #include "vmm/vm_kaslr.h"
 
-#define KICK_SIGNAL SIGUSR1
-
 static __thread struct vcpu *vcpu_self;
-
-/* ---- kicks ---- */
-
-static void on_kick(int sig)
-{
-	struct vcpu *vcpu = vcpu_self;
-
-	(void)sig;
-	if (vcpu)
-		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
-}
-
-int vcpu_signal_init(void)
-{
-	struct sigaction sa = {.sa_handler = on_kick};
-
-	sigemptyset(&sa.sa_mask);
-	return sigaction(KICK_SIGNAL, &sa, NULL) ? -errno : 0;
-}
-
-void vcpu_kick(struct vcpu *vcpu)
-{
-	/* No kick is saved because another is under way: finishing an access may have swallowed that one. Not in its
-	 * loop: it has yet to pass its first checkpoint, or has passed its last. */
-	if (atomic_load(&vcpu->in_run))
-		pthread_kill(vcpu->thread, KICK_SIGNAL);
-}
 
 /* ---- KVM_RUN ---- */
 
 static int vcpu_enter(struct vcpu *vcpu)
 {
 	vcpu->io_pending = false;
-	return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	return kvm_run(vcpu->fd);
 }
 
 static void access_bus(const struct bus *bus, uint64_t addr, unsigned size, uint8_t *data, bool write)
@@ -180,9 +145,9 @@ int vcpu_finish_io(struct vcpu *vcpu, struct vm_stop *late)
 
 /*
  * The vCPU cannot go on. With a debugger attached it stops here; resumed, it ends the VM or, where the
- * debugger may have repaired what was wrong (VM_FAULT_KVM), simply runs again. Without one the VM ends.
+ * debugger may have repaired what was wrong (VM_FAULT_KVM), simply runs again: true. Without one the VM ends.
  */
-static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
+static bool vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 {
 	static const int statuses[] = {
 		[VM_FAULT_KVM] = STATUS_KVM_EXIT,
@@ -204,17 +169,27 @@ static void vcpu_fault(struct vcpu *vcpu, enum vm_fault fault, const char *what)
 	if (vm_debug_fault(vm->debug, vcpu->id, fault, pc, vcpu->fault)) {
 		vcpu->fault_ends = fault != VM_FAULT_KVM;
 		vcpu->fault_status = statuses[fault];
-		return;
+		return true;
 	}
 	/* A VM that is ending anyway has nothing to say, e.g. about a reset done by a triple fault. */
 	if (atomic_load(&vm->exit_status) < 0)
 		log_error("%s", vcpu->fault);
 	vm_exit(vm, statuses[fault], vcpu->fault);
+	return false;
 }
 
 static void vcpu_unrecoverable(struct vcpu *vcpu, const char *why)
 {
 	vcpu_fault(vcpu, VM_FAULT_KVM, why);
+}
+
+void vcpu_failed(struct vcpu *vcpu, int err)
+{
+	char why[KVM_EXPLAIN_MAX];
+
+	/* One who is told of this may leave, or run another machine, before the stop's turn has come. */
+	if (vcpu_fault(vcpu, VM_FAULT_KVM, kvm_explain(err, why, sizeof(why))))
+		log_warn("vCPU %d: %s", vcpu->id, why);
 }
 
 void vcpu_panic(struct vm *vm)
@@ -292,8 +267,12 @@ static void vcpu_debug_exit(struct vcpu *vcpu)
 static void vcpu_swbreak(struct vcpu *vcpu)
 {
 	struct vm_stop stop = {.kind = VM_STOP_SWBREAK};
+	int ret = arch_regs_fetch(vcpu);
 
-	arch_regs_fetch(vcpu);
+	if (ret < 0) {
+		vcpu_failed(vcpu, ret);
+		return;
+	}
 	stop.pc = arch_pc(vcpu);
 	vcpu_trap(vcpu, &stop);
 }
@@ -387,70 +366,65 @@ static void vcpu_handle_exit(struct vcpu *vcpu)
 
 /* ---- the thread ---- */
 
-static void vcpu_run_once(struct vcpu *vcpu)
+/* Returns whether a kick may have been all there was. */
+static bool vcpu_run_once(struct vcpu *vcpu)
 {
 	struct vm_stop stop;
-	char what[80];
 	int ret = 0;
 
 	if (vcpu->stepping && !vcpu->exit_held && arch_step_alone(vcpu, &stop)) {
 		if (stop.kind != VM_STOP_NONE)
 			vcpu_trap(vcpu, &stop);
-		return;
+		return false;
 	}
 	if (vcpu->exit_held)
 		vcpu->exit_held = false;
 	else
 		ret = vcpu_enter(vcpu);
 	/* EAGAIN: a vCPU that waits to be started was woken, there is no exit to look at. It has slept, not spun. */
-	if (ret == -EINTR || ret == -EAGAIN) {
-		vcpu->run->immediate_exit = 0;
-	} else if (ret) {
-		snprintf(what, sizeof(what), "KVM_RUN: %s", strerror(-ret));
-		vcpu_unrecoverable(vcpu, what);
+	if (ret == -EINTR || ret == -EAGAIN)
+		return true;
+	if (ret) {
+		vcpu_failed(vcpu, ret);
 	} else {
 		vcpu_handle_exit(vcpu);
 	}
+	return false;
 }
 
-static void vcpu_loop(struct vcpu *vcpu)
+static bool vcpu_may_enter(void *ctx)
 {
-	struct vm_debug *debug = vcpu->vm->debug;
+	struct vcpu *vcpu = ctx;
 
-	for (;;) {
-		if (!vm_debug_checkpoint(debug, vcpu->id))
-			return;
-		if (vcpu->fault_ends) {
-			log_error("%s", vcpu->fault);
-			vm_exit(vcpu->vm, vcpu->fault_status, vcpu->fault);
-			vcpu->fault_ends = false;
-			continue;
-		}
-		if (vcpu_asked_for(vcpu))
-			continue;
-		vcpu_run_once(vcpu);
+	return vm_debug_checkpoint(vcpu->vm->debug, vcpu->id);
+}
+
+static bool vcpu_go(void *ctx)
+{
+	struct vcpu *vcpu = ctx;
+
+	if (vcpu->fault_ends) {
+		log_error("%s", vcpu->fault);
+		vm_exit(vcpu->vm, vcpu->fault_status, vcpu->fault);
+		vcpu->fault_ends = false;
+		return false;
 	}
+	return !vcpu_asked_for(vcpu) && vcpu_run_once(vcpu);
 }
 
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	char name[16];
-	sigset_t kick;
 
 	snprintf(name, sizeof(name), "vcpu%d", vcpu->id);
 	pthread_setname_np(pthread_self(), name);
 	vcpu_self = vcpu;
 	sandbox_thread(SANDBOX_VCPU);
-	sigemptyset(&kick);
-	sigaddset(&kick, KICK_SIGNAL);
-	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	atomic_store(&vcpu->in_run, true);
 	if (arch_vcpu_reset(vcpu))
 		vm_exit(vcpu->vm, STATUS_HOST, "a vCPU could not be set up");
 	else
-		vcpu_loop(vcpu);
-	atomic_store(&vcpu->in_run, false);
+		kick_loop(&vcpu->kick, vcpu_may_enter, vcpu_go, vcpu);
 	vm_debug_gone(vcpu->vm->debug, vcpu->id);
 	vcpu_self = NULL;
 	return NULL;
@@ -458,16 +432,18 @@ static void *vcpu_main(void *arg)
 
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id)
 {
-	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int size = kvm_ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	char why[KVM_EXPLAIN_MAX];
 	void *run;
 	int err;
 
 	vcpu->vm = vm;
 	vcpu->id = id;
-	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (unsigned long)id);
-	if (vcpu->fd < 0 || size < 0) {
+	if (size >= 0)
+		vcpu->fd = kvm_ioctl(vm->vm_fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0) {
 		err = -errno;
-		log_error("cannot create vCPU %d: %s", id, strerror(-err));
+		log_error("cannot create vCPU %d: %s", id, kvm_explain(err, why, sizeof(why)));
 		return err;
 	}
 	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
@@ -477,6 +453,7 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm, int id)
 		return err;
 	}
 	vcpu->run = run;
+	vcpu->kick.immediate_exit = &vcpu->run->immediate_exit;
 	vcpu->run_size = (size_t)size;
 	return arch_vcpu_init(vcpu);
 }
@@ -487,7 +464,7 @@ int vcpu_start(struct vcpu *vcpu)
 	sigset_t block, old;
 	int err;
 
-	/* The thread is born deaf to what is the main thread's to hear; it opens up for kicks itself. */
+	/* The thread is born deaf to what is the main thread's to hear; kick_loop() opens it up for kicks. */
 	sigfillset(&block);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&block, faults[i]);

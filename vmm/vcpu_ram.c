@@ -95,14 +95,18 @@ bool vcpu_ram_blocked(struct vcpu *vcpu)
 bool vcpu_ram_report(struct vcpu *vcpu)
 {
 	struct vcpu_ram ram = vcpu->ram;
+	int ret = 0;
 
 	vcpu->ram = (struct vcpu_ram){.news = RAM_NONE};
 	if (ram.news == RAM_NONE)
 		return false;
 	if (ram.withheld)
-		(void)arch_write_undo(vcpu, ram.pc);
-	(void)arch_regs_fetch(vcpu);
-	if (ram.news == RAM_LIFT) {
+		ret = arch_write_undo(vcpu, ram.pc);
+	if (ret == 0)
+		ret = arch_regs_fetch(vcpu);
+	if (ret < 0) {
+		vcpu_failed(vcpu, ret);
+	} else if (ram.news == RAM_LIFT) {
 		(void)vcpu_ram_blocked(vcpu);
 	} else {
 		ram.stop.pc = arch_pc(vcpu);

@@ -276,6 +276,8 @@ static void guest_ended_locked(struct verdict *v, const char *why)
 
 static void ended_locked(struct verdict *v, int status, const char *why)
 {
+	if (v->kind != RESULT_NONE)
+		return; /* an oops, say, that the guest ended after: its status stays the oops's */
 	if (status & 1 && status >> 1) {
 		verdict_settle_locked(v, RESULT_GUEST, 0, "the guest's own exit code is %d", status >> 1);
 		v->status = status;

@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/kvm_call.h"
 #include "vmm/console.h"
 #include "vmm/exit_status.h"
 #include "vmm/log.h"
+#include "vmm/signals.h"
 #include "vmm/vm_kaslr.h"
 #include "vmm/vm_verdict.h"
 
@@ -129,44 +130,65 @@ void vm_irq(struct vm *vm, unsigned gsi, int level)
 {
 	struct kvm_irq_level irq = {.irq = gsi, .level = (uint32_t)level};
 
-	if (ioctl(vm->vm_fd, KVM_IRQ_LINE, &irq))
+	if (kvm_ioctl(vm->vm_fd, KVM_IRQ_LINE, &irq))
 		log_warn("interrupt line %u: %s", gsi, strerror(errno));
 }
 
 /* ---- creation ---- */
 
+static int kvm_check_version(int fd)
+{
+	int version = kvm_ioctl(fd, KVM_GET_API_VERSION, 0), immediate_exit;
+
+	if (version < 0 && errno == ENOTTY) {
+		log_error(
+			"/dev/kvm: it is something else than KVM's device (KVM_GET_API_VERSION: %s)", strerror(ENOTTY));
+		return -ENOTTY;
+	}
+	if (version < 0)
+		return kvm_failed("/dev/kvm: KVM_GET_API_VERSION");
+	if (version != KVM_API_VERSION) {
+		log_error("/dev/kvm: API version %d, %d is needed", version, KVM_API_VERSION);
+		return -ENOTSUP;
+	}
+	immediate_exit = kvm_ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT);
+	if (immediate_exit < 0)
+		return kvm_failed("/dev/kvm: KVM_CHECK_EXTENSION");
+	if (immediate_exit)
+		return 0;
+	log_error("/dev/kvm: this kernel's KVM is too old, Linux 4.11 or later is needed");
+	return -ENOTSUP;
+}
+
 int kvm_open(void)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), err = errno, version;
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), err = errno;
 
 	if (fd < 0) {
 		if (err == EACCES || err == EPERM)
 			log_error(
 				"/dev/kvm: no permission; add yourself to its group (usermod -aG kvm NAME) or be root");
 		else if (err == ENOENT || err == ENXIO || err == ENODEV)
-			log_error("/dev/kvm: not there; load the host's kvm module, or enable virtualisation in its "
-				  "firmware");
+			log_error(
+				"/dev/kvm: not there; load the host's kvm module (modprobe), enable "
+				"virtualisation in its firmware, or give the container the device (--device /dev/kvm)");
 		else
 			log_error("/dev/kvm: %s", strerror(err));
 		return -err;
 	}
-	version = ioctl(fd, KVM_GET_API_VERSION, 0);
-	if (version == KVM_API_VERSION && ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) > 0)
+	err = kvm_check_version(fd);
+	if (!err)
 		return fd;
-	if (version == KVM_API_VERSION)
-		log_error("/dev/kvm: this kernel's KVM is too old, Linux 4.11 or later is needed");
-	else
-		log_error("/dev/kvm: API version %d, %d is needed", version, KVM_API_VERSION);
 	close(fd);
-	return -ENOTSUP;
+	return err;
 }
 
 static int vm_check_cpus(struct vm *vm)
 {
-	int max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	int max = kvm_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
 	if (max <= 0)
-		max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
+		max = kvm_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
 	if (max <= 0)
 		max = 4; /* what KVM's documentation says to assume then */
 	if (vm->ncpus <= max)
@@ -199,11 +221,9 @@ static int vm_create_machine(struct vm *vm)
 
 	if (arch_vm_type(vm->kvm_fd, vm->opts->mem_size, &type))
 		return STATUS_USAGE;
-	do
-		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
-	while (vm->vm_fd < 0 && errno == EINTR);
+	vm->vm_fd = kvm_ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	if (vm->vm_fd < 0) {
-		log_error("/dev/kvm: cannot create a VM: %s", strerror(errno));
+		log_error("/dev/kvm: cannot create a VM: KVM_CREATE_VM: %s", strerror(errno));
 		return STATUS_HOST;
 	}
 	if (memory_init(&vm->mem, vm->vm_fd))
@@ -376,7 +396,7 @@ static void vm_join(struct vm *vm)
 
 		if (!vcpu->started)
 			continue;
-		vcpu_kick(vcpu);
+		kick_send(&vcpu->kick);
 		pthread_join(vcpu->thread, NULL);
 		vcpu->started = false;
 	}
@@ -390,12 +410,17 @@ static bool vm_restart_asked(struct vm *vm)
 /* A new machine, from the files again: they may have been built anew meanwhile. */
 static void vm_renew(struct vm *vm)
 {
+	sigset_t ending;
 	int status;
 
 	atomic_store(&vm->restart_wanted, false);
 	vm_take_apart(vm);
 	atomic_store(&vm->exit_status, -1);
+	/* As at the start: the image may be a pipe that nobody writes. */
+	signals_ending(&ending);
+	signals_catch(&ending);
 	status = vm_build(vm);
+	pthread_sigmask(SIG_BLOCK, &ending, NULL);
 	if (status) {
 		vm_take_apart(vm);
 		atomic_store(&vm->exit_status, status);
@@ -405,6 +430,8 @@ static void vm_renew(struct vm *vm)
 		vm_start(vm);
 	}
 	remains_give_back(&vm->remains);
+	if (signals_caught())
+		vm_quit(vm, STATUS_ENDED);
 }
 
 /* There is no machine, and nobody has asked for one yet. gdb's `run` kills the old one just before. */

@@ -24,27 +24,34 @@ static struct vcpu *vcpu_of(void *ctx, int cpu)
 
 static void ops_kick(void *ctx, int cpu)
 {
-	vcpu_kick(vcpu_of(ctx, cpu));
+	kick_send(&vcpu_of(ctx, cpu)->kick);
 }
 
 static int ops_quiesce(void *ctx, int cpu, struct vm_stop *late)
 {
 	struct vcpu *vcpu = vcpu_of(ctx, cpu);
-	int finish = vcpu_finish_io(vcpu, late);
-	int fetch = arch_regs_fetch(vcpu);
+	int ret = vcpu_finish_io(vcpu, late);
 
+	if (ret >= 0)
+		ret = arch_regs_fetch(vcpu);
 	vm_kaslr_look(vcpu);
 	arch_time_stop(vcpu);
-	return finish < 0 ? finish : fetch;
+	if (ret < 0)
+		vcpu_failed(vcpu, ret);
+	return ret;
 }
 
 static int ops_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how)
 {
 	struct vcpu *vcpu = vcpu_of(ctx, cpu);
+	int ret;
 
 	if (vcpu->vm->memslots.broken)
 		vm_exit(vcpu->vm, STATUS_HOST, "guest memory could not be registered again");
-	return arch_debug_arm(vcpu, slots, how);
+	ret = arch_debug_arm(vcpu, slots, how);
+	if (ret < 0)
+		vcpu_failed(vcpu, ret);
+	return ret;
 }
 
 static void ops_resumed(void *ctx, int cpu)

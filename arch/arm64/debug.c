@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/arch_arm64.h"
+#include "arch/kvm_call.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
@@ -72,7 +72,7 @@ static int flush(struct vcpu *vcpu, bool step)
 
 int arm64_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
-	if (ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, dbg) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, dbg) < 0)
 		return -errno;
 	vcpu->arch->armed = *dbg;
 	return 0;

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/arch_arm64.h"
 #include "vmm/kvm.h"

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "arch/arm64/layout.h"
+#include "arch/kvm_call.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
@@ -20,7 +20,7 @@ static int set_attr(struct vm *vm, uint32_t group, uint64_t attr, void *value)
 {
 	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uint64_t)(uintptr_t)value};
 
-	return ioctl(vm->arch->gic_fd, KVM_SET_DEVICE_ATTR, &a) < 0 ? -errno : 0;
+	return kvm_ioctl(vm->arch->gic_fd, KVM_SET_DEVICE_ATTR, &a) < 0 ? -errno : 0;
 }
 
 static int set_address(struct vm *vm, uint64_t type, uint64_t gpa)
@@ -32,7 +32,7 @@ static int create(struct vm *vm, uint32_t type, unsigned version)
 {
 	struct kvm_create_device dev = {.type = type};
 
-	if (ioctl(vm->vm_fd, KVM_CREATE_DEVICE, &dev) < 0)
+	if (kvm_ioctl(vm->vm_fd, KVM_CREATE_DEVICE, &dev) < 0)
 		return -errno;
 	vm->arch->gic_fd = (int)dev.fd;
 	vm->arch->gic_version = version;

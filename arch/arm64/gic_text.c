@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/arch_arm64.h"
 #include "arch/arm64/layout.h"
+#include "arch/kvm_call.h"
 #include "arch/text.h"
 #include "vmm/kvm.h"
 
@@ -60,7 +60,7 @@ static int get(struct vcpu *vcpu, uint32_t group, uint64_t attr, void *value)
 {
 	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uint64_t)(uintptr_t)value};
 
-	return ioctl(vcpu->vm->arch->gic_fd, KVM_GET_DEVICE_ATTR, &a) < 0 ? -errno : 0;
+	return kvm_ioctl(vcpu->vm->arch->gic_fd, KVM_GET_DEVICE_ATTR, &a) < 0 ? -errno : 0;
 }
 
 /* Where the vCPU is in an attribute: its MPIDR with GICv3, its number with GICv2. */

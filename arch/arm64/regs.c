@@ -3,11 +3,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/arch_arm64.h"
 #include "arch/arm64/reg_table.h"
 #include "arch/arm64/unwind.h"
+#include "arch/kvm_call.h"
 #include "vmm/kvm.h"
 
 /* M[4:0]: Arm ARM (DDI 0487), C5.2, SPSR_EL1 */
@@ -80,8 +80,9 @@ const struct arch_desc arch_desc = {
 int arm64_one_reg(struct vcpu *vcpu, unsigned long request, uint64_t id, const void *value)
 {
 	struct kvm_one_reg reg = {.id = id, .addr = (uint64_t)(uintptr_t)value};
+	const char *name = request == KVM_SET_ONE_REG ? "KVM_SET_ONE_REG" : "KVM_GET_ONE_REG";
 
-	return ioctl(vcpu->fd, request, &reg) < 0 ? -errno : 0;
+	return kvm_call(vcpu->fd, request, name, (unsigned long)&reg) < 0 ? -errno : 0;
 }
 
 int arm64_get(struct vcpu *vcpu, uint64_t id, uint64_t *value)
@@ -148,7 +149,7 @@ static int fetch_mp_state(struct vcpu *vcpu)
 	struct kvm_mp_state mp = {.mp_state = KVM_MP_STATE_RUNNABLE};
 
 	/* One that comes from a debug exit executes, which saves an ioctl at each step. */
-	if (vcpu->run->exit_reason != KVM_EXIT_DEBUG && ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
+	if (vcpu->run->exit_reason != KVM_EXIT_DEBUG && kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
 		return -errno;
 	vcpu->arch->mp_state = mp.mp_state;
 	return 0;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/arch_arm64.h"
 #include "arch/arm64/reg_table.h"
@@ -52,7 +51,7 @@ int arm64_sve_finalize(struct vcpu *vcpu)
 
 	if (!vcpu->vm->arch->sve.present)
 		return 0;
-	if (ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &feature) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &feature) < 0)
 		return kvm_failed("KVM_ARM_VCPU_FINALIZE (SVE)");
 	ret = read_lengths(vcpu);
 	if (ret < 0)

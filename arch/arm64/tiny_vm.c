@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/kvm_call.h"
 
@@ -188,14 +187,14 @@ int tiny_get(struct tiny_vm *t, uint64_t id, uint64_t *value)
 {
 	struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)value};
 
-	return ioctl(t->m.vcpu_fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vcpu_fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 int tiny_set(struct tiny_vm *t, uint64_t id, uint64_t value)
 {
 	struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)&value};
 
-	return ioctl(t->m.vcpu_fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vcpu_fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc)
@@ -218,7 +217,7 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc)
 	};
 	struct kvm_guest_debug off = {0};
 
-	if (ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0)
+	if (kvm_ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0)
 		return -errno;
 	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++) {
 		int err = tiny_set(t, regs[i].id, regs[i].value);
@@ -233,7 +232,7 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc)
 static void finish_store(struct tiny_vm *t)
 {
 	t->m.run->immediate_exit = 1;
-	ioctl(t->m.vcpu_fd, KVM_RUN, 0);
+	kvm_run(t->m.vcpu_fd);
 	t->m.run->immediate_exit = 0;
 }
 
@@ -264,7 +263,7 @@ struct tiny_end tiny_run(struct tiny_vm *t)
 static int arm(struct tiny_vm *t, struct kvm_guest_debug *d)
 {
 	d->control |= KVM_GUESTDBG_ENABLE;
-	return ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, d) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, d) < 0 ? -errno : 0;
 }
 
 int tiny_arm(struct tiny_vm *t, uint32_t control)
@@ -307,7 +306,7 @@ int tiny_set_irq(struct tiny_vm *t, int level)
 		.level = (uint32_t)level,
 	};
 
-	return ioctl(t->m.vm_fd, KVM_IRQ_LINE, &line) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vm_fd, KVM_IRQ_LINE, &line) < 0 ? -errno : 0;
 }
 
 /* ---- life ---- */
@@ -322,12 +321,12 @@ static int tiny_build(struct tiny_vm *t, int kvm_fd)
 	if (err)
 		return err;
 	fill_ram(t);
-	if (ioctl(t->m.vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0)
+	if (kvm_ioctl(t->m.vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0)
 		return -errno;
 	err = tiny_machine_vcpu(&t->m, kvm_fd);
 	if (err)
 		return err;
-	return ioctl(t->m.vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0 ? -errno : 0;
 }
 
 void tiny_destroy(struct tiny_vm *t)

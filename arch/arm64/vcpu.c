@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arm64/arch_arm64.h"
 #include "arch/arm64/layout.h"
@@ -51,7 +50,7 @@ static int choose_target(struct vm *vm)
 		log_error("/dev/kvm: this kernel's KVM has no PSCI 0.2, Linux 3.16 or later is needed");
 		return -ENOTSUP;
 	}
-	if (ioctl(vm->vm_fd, KVM_ARM_PREFERRED_TARGET, &av->vcpu_init) < 0)
+	if (kvm_ioctl(vm->vm_fd, KVM_ARM_PREFERRED_TARGET, &av->vcpu_init) < 0)
 		return kvm_failed("KVM_ARM_PREFERRED_TARGET");
 	av->vcpu_init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	arm64_sve_choose(vm);
@@ -65,7 +64,7 @@ static int want_undecoded_accesses(struct vm *vm)
 
 	if (!kvm_check(vm->kvm_fd, KVM_CAP_ARM_NISV_TO_USER))
 		return 0;
-	return ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0 ? kvm_failed("KVM_CAP_ARM_NISV_TO_USER") : 0;
+	return kvm_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0 ? kvm_failed("KVM_CAP_ARM_NISV_TO_USER") : 0;
 }
 
 static unsigned debug_registers(int kvm_fd, int cap)
@@ -147,13 +146,14 @@ static int read_ids(struct vcpu *vcpu)
 	struct arch_vm *av = vcpu->vm->arch;
 	uint64_t pfr0 = 0, mmfr0 = 0, mmfr2 = 0;
 	int ret = arm64_get(vcpu, ID_AA64PFR0_EL1, &pfr0);
+	char why[KVM_EXPLAIN_MAX];
 
 	if (ret == 0)
 		ret = arm64_get(vcpu, ID_AA64MMFR0_EL1, &mmfr0);
 	if (ret == 0)
 		ret = arm64_get(vcpu, ID_AA64MMFR2_EL1, &mmfr2);
 	if (ret < 0) {
-		log_error("CPU %d: cannot read its identification: %s", vcpu->id, strerror(-ret));
+		log_error("CPU %d: cannot read its identification: %s", vcpu->id, kvm_explain(ret, why, sizeof(why)));
 		return ret;
 	}
 	av->aarch32_el0 = PFR0_EL0(pfr0) == PFR0_EL0_32;
@@ -176,7 +176,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	vcpu->arch = a;
 	if (vcpu->id)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
-	if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) < 0)
 		ret = kvm_failed("KVM_ARM_VCPU_INIT");
 	if (ret == 0)
 		ret = arm64_sve_finalize(vcpu);
@@ -205,6 +205,7 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 	const struct boot_entry *e = &vcpu->vm->arch->entry;
 	struct arch_vcpu *a = vcpu->arch;
 	int ret = arm64_regs_load(vcpu);
+	char why[KVM_EXPLAIN_MAX];
 
 	if (ret == 0 && vcpu->id == 0) {
 		a->core[0] = e->x0;
@@ -215,6 +216,6 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 	}
 	a->kvm_pstate = a->core[CORE_PSTATE];
 	if (ret < 0)
-		log_error("CPU %d: cannot set its registers: %s", vcpu->id, strerror(-ret));
+		log_error("CPU %d: cannot set its registers: %s", vcpu->id, kvm_explain(ret, why, sizeof(why)));
 	return ret;
 }

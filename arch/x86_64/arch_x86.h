@@ -192,6 +192,7 @@ enum x86_let_in {
 	X86_LET_IN_PASSES,  /* by a step that is no news */
 	X86_LET_IN_NONE,    /* nothing is pending: a step */
 	X86_LET_IN_REFUSED, /* not here: a step */
+	X86_LET_IN_FAILED,  /* errno; x86_let_in_first() only */
 };
 /* Before arming, registers flushed: begin anew at the present pc, or go on. May take a register of *regs. */
 enum x86_let_in x86_let_in_arm(struct vcpu *vcpu, bool anew, struct x86_debug_regs *regs);

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
@@ -70,9 +69,9 @@ static int apply_filter(struct vm *vm)
 		filter.ranges[i].bitmap = &denied;
 	}
 	/* Before the filter: a denied access is #GP otherwise. */
-	if (n && ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+	if (n && kvm_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
 		return -errno;
-	return ioctl(vm->vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0 ? -errno : 0;
+	return kvm_ioctl(vm->vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0 ? -errno : 0;
 }
 
 int arch_catch_msrs(struct vm *vm, const uint32_t *msrs, size_t n)

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "vmm/log.h"
 
 #define INDEXED KVM_CPUID_FLAG_SIGNIFCANT_INDEX
@@ -33,7 +33,7 @@ int x86_cpuid_get(int kvm_fd, struct kvm_cpuid2 **out)
 		return -ENOMEM;
 	/* Topology leaves are added later: leave them room. */
 	c->nent = X86_CPUID_MAX - 8;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, c) < 0) {
+	if (kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, c) < 0) {
 		int err = errno;
 
 		log_error("KVM_GET_SUPPORTED_CPUID: %s", strerror(err));
@@ -51,7 +51,7 @@ int x86_cpuid_seen(int vcpu_fd, struct kvm_cpuid2 **out)
 	if (!c)
 		return -ENOMEM;
 	c->nent = X86_CPUID_MAX;
-	if (ioctl(vcpu_fd, KVM_GET_CPUID2, c) < 0) {
+	if (kvm_ioctl(vcpu_fd, KVM_GET_CPUID2, c) < 0) {
 		int err = errno;
 
 		free(c);

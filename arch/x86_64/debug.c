@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/hwbp.h"
 #include "vmm/kvm.h"
@@ -28,7 +28,7 @@ static int set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg,
 	struct kvm_guest_debug d = *dbg;
 
 	d.control |= extra;
-	return ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &d) < 0 ? -errno : 0;
+	return kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &d) < 0 ? -errno : 0;
 }
 
 /*
@@ -44,7 +44,7 @@ static int wake_if_halted(struct vcpu *vcpu, bool step)
 	a->pc_written = false;
 	if (a->mp_state != KVM_MP_STATE_HALTED || (!step && !jumped))
 		return 0;
-	if (ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp) < 0)
 		return -errno;
 	a->mp_state = mp.mp_state;
 	return 0;
@@ -122,7 +122,11 @@ int arch_debug_arm(struct vcpu *vcpu, const struct hw_slots *slots, enum vm_arm 
 		step = let_in != X86_LET_IN_RUNS;
 		refused = let_in == X86_LET_IN_REFUSED;
 	} else if (step) {
-		step = x86_let_in_first(vcpu, after_step, &regs) != X86_LET_IN_RUNS;
+		enum x86_let_in first = x86_let_in_first(vcpu, after_step, &regs);
+
+		if (first == X86_LET_IN_FAILED)
+			return -errno;
+		step = first != X86_LET_IN_RUNS;
 	} else {
 		x86_let_in_leave(vcpu);
 	}
@@ -152,10 +156,10 @@ static int give_db(struct vcpu *vcpu, uint64_t dr6)
 {
 	struct kvm_debugregs d;
 
-	if (ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &d) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &d) < 0)
 		return -errno;
 	d.dr6 |= dr6 & (X86_DR6_HITS | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT);
-	if (ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &d) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &d) < 0)
 		return -errno;
 	return set_guest_debug(vcpu, &vcpu->arch->armed, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB);
 }
@@ -361,7 +365,7 @@ void arch_time_stop(struct vcpu *vcpu)
 void arch_time_resume(struct vcpu *vcpu)
 {
 	/* EINVAL: the guest uses no kvmclock. Nothing to be done about any other failure either. */
-	(void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+	(void)kvm_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
 int arch_slots_check(struct vm *vm, const struct hw_slots *slots)

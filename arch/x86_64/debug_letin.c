@@ -14,9 +14,10 @@
  */
 #include "arch/arch.h"
 
+#include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/mmu.h"
 #include "vmm/kvm.h"
@@ -47,7 +48,7 @@ static int apic_pending(struct vcpu *vcpu)
 {
 	struct kvm_lapic_state s;
 
-	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &s) < 0 || !(apic_reg(&s, APIC_SVR) & APIC_ENABLED))
+	if (kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &s) < 0 || !(apic_reg(&s, APIC_SVR) & APIC_ENABLED))
 		return -1;
 	for (int i = 7; i >= 0; i--) {
 		uint32_t irr = apic_reg(&s, APIC_IRR + 16 * (unsigned)i);
@@ -64,7 +65,7 @@ static int pic_request(const struct vm *vm, uint32_t chip, unsigned *base)
 	struct kvm_irqchip c = {.chip_id = chip};
 	unsigned wanted;
 
-	if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &c) < 0)
+	if (kvm_ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &c) < 0)
 		return -1;
 	wanted = c.chip.pic.irr & (uint8_t)~c.chip.pic.imr;
 	*base = c.chip.pic.irq_base;
@@ -91,13 +92,13 @@ static bool in_shadow(struct vcpu *vcpu)
 	const struct step_state *st = &vcpu->arch->step;
 	struct kvm_vcpu_events ev;
 
-	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return true;
 	if (!ev.interrupt.shadow || !st->done || st->insn.insn != X86_INSN_HLT)
 		return ev.interrupt.shadow;
 	ev.interrupt.shadow = 0;
 	ev.flags = KVM_VCPUEVENT_VALID_SHADOW;
-	return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0;
+	return kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0;
 }
 
 /* Would an interrupt be taken before the instruction at pc, and a breakpoint on that instruction hit otherwise? */
@@ -109,10 +110,12 @@ static bool is_open(struct vcpu *vcpu)
 	       !a->given.active && !in_shadow(vcpu);
 }
 
-/* Has KVM begun to deliver anything? */
-static bool events_begun(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
+/* Has KVM begun to deliver anything? 0, 1, or -errno. */
+static int events_begun(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
-	return ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) == 0 && (ev->exception.injected || ev->interrupt.injected);
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, ev) < 0)
+		return -errno;
+	return ev->exception.injected || ev->interrupt.injected;
 }
 
 /* Vector of the interrupt that comes next; -1: none. */
@@ -121,7 +124,7 @@ static int next_interrupt(struct vcpu *vcpu)
 	struct kvm_vcpu_events ev;
 	int vector;
 
-	if (events_begun(vcpu, &ev) && ev.interrupt.injected)
+	if (events_begun(vcpu, &ev) > 0 && ev.interrupt.injected)
 		return ev.interrupt.nr;
 	vector = apic_pending(vcpu);
 	return vector < 0 ? pic_pending(vcpu) : vector;
@@ -211,10 +214,15 @@ enum x86_let_in x86_let_in_first(struct vcpu *vcpu, bool after_step, struct x86_
 {
 	struct let_in *l = &vcpu->arch->let_in;
 	struct kvm_vcpu_events ev;
+	int begun = 0;
 
 	if (l->armed && l->first)
 		return x86_let_in_arm(vcpu, false, regs);
-	if (!after_step && !vcpu->arch->given.active && events_begun(vcpu, &ev)) {
+	if (!after_step && !vcpu->arch->given.active)
+		begun = events_begun(vcpu, &ev);
+	if (begun < 0)
+		return X86_LET_IN_FAILED;
+	if (begun) {
 		if (!ev.exception.injected && x86_let_in_arm(vcpu, true, regs) == X86_LET_IN_RUNS) {
 			l->first = true;
 			return X86_LET_IN_RUNS;

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/mmu.h"
 #include "vmm/kvm.h"
@@ -18,7 +18,7 @@ static int queue_exception(struct vcpu *vcpu, unsigned vector, bool has_error, u
 {
 	struct kvm_vcpu_events ev;
 
-	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return -errno;
 	if (vector < EXCEPTIONS) {
 		memset(&ev.exception, 0, sizeof(ev.exception));
@@ -31,7 +31,7 @@ static int queue_exception(struct vcpu *vcpu, unsigned vector, bool has_error, u
 		ev.interrupt.nr = (uint8_t)vector;
 		ev.interrupt.soft = 1;
 	}
-	if (ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
 		return -errno;
 	x86_given(vcpu, vector, has_error);
 	return 0;
@@ -80,12 +80,18 @@ static int drop_queued_ud(struct vcpu *vcpu)
 {
 	struct kvm_vcpu_events ev;
 
-	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return -errno;
 	if (ev.exception.nr != VECTOR_UD || !(ev.exception.injected || ev.exception.pending))
 		return 0;
 	memset(&ev.exception, 0, sizeof(ev.exception));
-	return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0 ? -errno : 0;
+	return kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev) < 0 ? -errno : 0;
+}
+
+static enum arch_exit failed(struct vcpu *vcpu, int err)
+{
+	vcpu_failed(vcpu, err);
+	return ARCH_EXIT_HANDLED;
 }
 
 /*
@@ -96,10 +102,12 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	struct x86_decoded d;
-	int ret;
+	int ret = a->synced ? 0 : x86_regs_reload(vcpu);
 
-	if ((!a->synced && x86_regs_reload(vcpu) < 0) || drop_queued_ud(vcpu) < 0)
-		return ARCH_EXIT_UNKNOWN;
+	if (ret == 0)
+		ret = drop_queued_ud(vcpu);
+	if (ret < 0)
+		return failed(vcpu, ret);
 	a->ran = true;
 	d = failed_instruction(vcpu);
 	if (d.insn != X86_INSN_INT)
@@ -112,7 +120,7 @@ static enum arch_exit emulation_failed(struct vcpu *vcpu)
 		ret = queue_exception(vcpu, VECTOR_GP, true, d.vector << 3 | ERROR_IDT);
 	else
 		ret = x86_give_exception(vcpu, d.vector, d.len);
-	return ret < 0 ? ARCH_EXIT_UNKNOWN : ARCH_EXIT_HANDLED;
+	return ret < 0 ? failed(vcpu, ret) : ARCH_EXIT_HANDLED;
 }
 
 enum arch_exit arch_vcpu_exit(struct vcpu *vcpu)

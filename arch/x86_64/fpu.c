@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "vmm/kvm.h"
 
@@ -114,10 +114,12 @@ int x86_fpu_load(struct vcpu *vcpu)
 {
 	const struct arch_vm *av = vcpu->vm->arch;
 	struct arch_vcpu *a = vcpu->arch;
+	int ret;
 
 	if (a->fpu_valid)
 		return 0;
-	if (ioctl(vcpu->fd, av->xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, &a->fpu) < 0)
+	ret = av->xsave2 ? kvm_ioctl(vcpu->fd, KVM_GET_XSAVE2, &a->fpu) : kvm_ioctl(vcpu->fd, KVM_GET_XSAVE, &a->fpu);
+	if (ret < 0)
 		return -errno;
 	x86_xsave_complete(a->fpu.image, &av->xsave);
 	a->fpu_valid = true;
@@ -131,7 +133,7 @@ int x86_fpu_store(struct vcpu *vcpu)
 	x86_xsave_mark(a->fpu.image, XCOMP_X87);
 	x86_xsave_mark(a->fpu.image, XCOMP_SSE);
 	a->fpu_valid = false; /* refused, what KVM has is still the old state */
-	if (ioctl(vcpu->fd, KVM_SET_XSAVE, &a->fpu) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_XSAVE, &a->fpu) < 0)
 		return -errno;
 	return x86_fpu_load(vcpu);
 }

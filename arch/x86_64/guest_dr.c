@@ -3,9 +3,9 @@
  * here. Intel SDM volume 3B, 17.2.
  */
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "arch/x86_64/arch_x86.h"
+#include "arch/kvm_call.h"
 #include "arch/x86_64/cpuid.h"
 #include "vmm/kvm.h"
 
@@ -43,7 +43,7 @@ int x86_dr_get(struct vcpu *vcpu, unsigned n, uint64_t *value)
 {
 	struct kvm_debugregs d;
 
-	if (ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &d) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &d) < 0)
 		return -errno;
 	*value = *field(&d, n);
 	return 0;
@@ -57,15 +57,15 @@ int x86_dr_set(struct vcpu *vcpu, unsigned n, uint64_t value)
 
 	if (!x86_dr_valid(x86_guest_cpuid(vcpu->vm), n, value))
 		return -EINVAL;
-	if (ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &old) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &old) < 0)
 		return -errno;
 	d = old;
 	*field(&d, n) = value;
-	if (ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &d) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &d) < 0)
 		return -errno;
 	ret = x86_dr_get(vcpu, n, &now);
 	if (ret == 0 && now != value) {
-		(void)ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &old);
+		(void)kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &old);
 		ret = -EINVAL;
 	}
 	return ret;

@@ -139,7 +139,7 @@ size_t x86_patch_site(const uint8_t *bytes, size_t n, enum x86_code code)
 	while (i < n && i < X86_INSN_MAX && (bytes[i] == 0x66 || bytes[i] == 0x2e))
 		i++;
 	osize = i && memchr(bytes, 0x66, i);
-	if (i + 1 >= n)
+	if (i >= n)
 		return 0;
 	switch (bytes[i]) {
 	case 0xe8:
@@ -147,10 +147,12 @@ size_t x86_patch_site(const uint8_t *bytes, size_t n, enum x86_code code)
 		/* With an operand size prefix it is another instruction on one maker's processors. */
 		return !osize && n - i >= 5 ? i + 5 : 0;
 	case 0xeb:
-		return osize ? 0 : i + 2;
+		return !osize && n - i >= 2 ? i + 2 : 0;
 	case 0x90:
 		return osize ? i + 1 : 0;
 	case 0x0f:
+		if (n - i < 2)
+			return 0;
 		if ((bytes[i + 1] & 0xf0) == 0x80)
 			return !osize && n - i >= 6 ? i + 6 : 0;
 		if (bytes[i + 1] != 0x1f)

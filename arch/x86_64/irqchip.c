@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/text.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/layout.h"
@@ -131,7 +131,7 @@ static int put_lapic(struct text *t, struct vcpu *vcpu)
 	uint64_t base = 0;
 	uint32_t svr, icr;
 
-	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &apic) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &apic) < 0)
 		return -errno;
 	x86_msr_get(vcpu, MSR_IA32_APICBASE, &base);
 	svr = apic_reg(&apic, APIC_SVR);
@@ -161,7 +161,7 @@ static int put_ioapic(struct text *t, struct vcpu *vcpu)
 {
 	struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_IOAPIC};
 
-	if (ioctl(vcpu->vm->vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
+	if (kvm_ioctl(vcpu->vm->vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
 		return -errno;
 	text_put(t, "I/O APIC at 0x%llx, ID %u\n", (unsigned long long)chip.chip.ioapic.base_address,
 		chip.chip.ioapic.id);
@@ -183,7 +183,7 @@ static int put_pic(struct text *t, struct vcpu *vcpu)
 		struct kvm_irqchip chip = {.chip_id = id};
 		const struct kvm_pic_state *p = &chip.chip.pic;
 
-		if (ioctl(vcpu->vm->vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
+		if (kvm_ioctl(vcpu->vm->vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
 			return -errno;
 		text_put(t, "pic%u: irr=%02x imr=%02x isr=%02x elcr=%02x vectors from 0x%02x%s\n", id, p->irr, p->imr,
 			p->isr, p->elcr, p->irq_base, p->init_state ? ", being initialised" : "");
@@ -211,9 +211,9 @@ int arch_nmi(struct vcpu *vcpu)
 {
 	struct kvm_mp_state mp;
 
-	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
 		return -errno;
 	if (mp.mp_state != KVM_MP_STATE_RUNNABLE && mp.mp_state != KVM_MP_STATE_HALTED)
 		return -EAGAIN;
-	return ioctl(vcpu->fd, KVM_NMI) < 0 ? -errno : 0;
+	return kvm_ioctl(vcpu->fd, KVM_NMI, 0) < 0 ? -errno : 0;
 }

@@ -2,7 +2,6 @@
 #include "arch/arch.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "vmm/kvm.h"
 #include "vmm/log.h"
 
@@ -40,7 +40,7 @@ int x86_msr_get(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	int ret;
 
 	msr_buf_set(&b, &e, 1);
-	ret = ioctl(vcpu->fd, KVM_GET_MSRS, &b);
+	ret = kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &b);
 	if (ret < 0)
 		return -errno;
 	if (ret != 1)
@@ -57,7 +57,7 @@ int x86_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	int ret;
 
 	msr_buf_set(&b, &e, 1);
-	ret = ioctl(vcpu->fd, KVM_SET_MSRS, &b);
+	ret = kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &b);
 	if (ret < 0)
 		return -errno;
 	return ret == 1 ? 0 : -EINVAL;
@@ -105,7 +105,7 @@ int x86_msrs_reset(struct vcpu *vcpu)
 		int ret;
 
 		msr_buf_set(&b, &reset[done], MSRS_MAX - done);
-		ret = ioctl(vcpu->fd, KVM_SET_MSRS, &b);
+		ret = kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &b);
 		if (ret < 0)
 			return -errno;
 		done += (size_t)ret;

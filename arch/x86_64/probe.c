@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/tiny_vm.h"
 
 /* Intel SDM vol. 3, 18.2: DR6.BS and B0-B3; the R/Wn and LENn fields of DR7. */
@@ -73,18 +73,18 @@ static bool inject_works(struct tiny_vm *t, unsigned skip)
 	e = tiny_run(t);
 	if ((e.kind != TINY_END_DEBUG && e.kind != TINY_END_EMUL_FAILED) || e.pc != at)
 		return false;
-	if (ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) < 0 || ioctl(t->m.vcpu_fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) < 0 || kvm_ioctl(t->m.vcpu_fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
 		return false;
 	r.rip += skip;
 	ev.exception.injected = 1;
 	ev.exception.pending = 0;
 	ev.exception.nr = BP_VECTOR;
 	ev.exception.has_error_code = 0;
-	if (ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0 || ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
+	if (kvm_ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0 || kvm_ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &ev) < 0)
 		return false;
 	e = tiny_run(t);
 	if (e.kind != TINY_END_PORT || e.port != TINY_PORT_VECTOR + BP_VECTOR ||
-		ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) < 0)
+		kvm_ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) < 0)
 		return false;
 	return tiny_word(t, r.rsp) == at + 1;
 }

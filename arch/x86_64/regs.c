@@ -3,8 +3,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/mmu.h"
@@ -98,7 +98,7 @@ int x86_regs_flush(struct vcpu *vcpu)
 
 	if (!a->regs_dirty)
 		return 0;
-	if (ioctl(vcpu->fd, KVM_SET_REGS, a->regs) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_REGS, a->regs) < 0)
 		return -errno;
 	a->regs_dirty = false;
 	return 0;
@@ -108,7 +108,7 @@ int x86_regs_reload(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
 
-	if (ioctl(vcpu->fd, KVM_GET_REGS, a->regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, a->sregs) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_REGS, a->regs) < 0 || kvm_ioctl(vcpu->fd, KVM_GET_SREGS, a->sregs) < 0)
 		return -errno;
 	return 0;
 }
@@ -251,11 +251,11 @@ static int set_sregs(struct vcpu *vcpu, struct kvm_sregs *s, const struct reg_pl
 		at += offsetof(struct kvm_segment, selector);
 		len = sizeof(s->cs.selector);
 	}
-	if (ioctl(vcpu->fd, KVM_SET_SREGS, s) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, now) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_SREGS, s) < 0 || kvm_ioctl(vcpu->fd, KVM_GET_SREGS, now) < 0)
 		return -errno;
 	if (!memcmp((const uint8_t *)now + at, (const uint8_t *)s + at, len))
 		return 0;
-	if (ioctl(vcpu->fd, KVM_SET_SREGS, &old) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, now) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &old) < 0 || kvm_ioctl(vcpu->fd, KVM_GET_SREGS, now) < 0)
 		return -errno;
 	return -EINVAL;
 }

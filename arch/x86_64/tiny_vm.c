@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+
+#include "arch/kvm_call.h"
 
 /* Guest-physical map; paging is identity, 0 is the real-mode vector table. */
 #define GPA_GDT	     0x1000
@@ -197,8 +198,9 @@ int tiny_restart(struct tiny_vm *t, enum tiny_mode mode, uint64_t pc, bool irqs_
 		s.cr4 = 0x20;	/* PAE */
 		s.efer = 0x500; /* LMA LME */
 	}
-	if (ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0 || ioctl(t->m.vcpu_fd, KVM_SET_SREGS, &s) < 0 ||
-		ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &t->events) < 0 || ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0)
+	if (kvm_ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &off) < 0 || kvm_ioctl(t->m.vcpu_fd, KVM_SET_SREGS, &s) < 0 ||
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_VCPU_EVENTS, &t->events) < 0 ||
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_REGS, &r) < 0)
 		return -errno;
 	return 0;
 }
@@ -220,7 +222,7 @@ struct tiny_end tiny_run(struct tiny_vm *t)
 		e.kind = TINY_END_PORT;
 		e.port = k->io.port;
 	} else if (k->exit_reason == KVM_EXIT_INTERNAL_ERROR && k->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
-		   ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) == 0) {
+		   kvm_ioctl(t->m.vcpu_fd, KVM_GET_REGS, &r) == 0) {
 		e.kind = TINY_END_EMUL_FAILED;
 		e.pc = r.rip;
 	}
@@ -239,7 +241,7 @@ int tiny_arm(
 		d.arch.debugreg[i] = addr[i];
 		d.arch.debugreg[7] |= 1u << (i * 2) | rw << (16 + i * 4) | len << (18 + i * 4);
 	}
-	return ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &d) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vcpu_fd, KVM_SET_GUEST_DEBUG, &d) < 0 ? -errno : 0;
 }
 
 int tiny_raise_irq(struct tiny_vm *t)
@@ -248,7 +250,7 @@ int tiny_raise_irq(struct tiny_vm *t)
 
 	if (!t->has_irqs)
 		return -ENODEV;
-	return ioctl(t->m.vm_fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
+	return kvm_ioctl(t->m.vm_fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
 }
 
 static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
@@ -265,17 +267,18 @@ static int tiny_vcpu(struct tiny_vm *t, int kvm_fd)
 	if (!cpuid)
 		return -ENOMEM;
 	cpuid->nent = ENTRIES;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
-		ioctl(t->m.vcpu_fd, KVM_SET_CPUID2, cpuid); /* some KVMs enter long mode without; the test will show */
+	/* Some KVMs enter long mode without; the test will show. */
+	if (kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_CPUID2, cpuid);
 	free(cpuid);
 
-	if (t->has_irqs && ioctl(t->m.vcpu_fd, KVM_GET_LAPIC, &lapic) == 0) {
+	if (t->has_irqs && kvm_ioctl(t->m.vcpu_fd, KVM_GET_LAPIC, &lapic) == 0) {
 		svr = 0x1ff; /* spurious vector 255, software enable; offset 0xf0 */
 		memcpy(lapic.regs + 0xf0, &svr, sizeof(svr));
-		ioctl(t->m.vcpu_fd, KVM_SET_LAPIC, &lapic);
+		kvm_ioctl(t->m.vcpu_fd, KVM_SET_LAPIC, &lapic);
 	}
-	if (ioctl(t->m.vcpu_fd, KVM_GET_SREGS, &t->reset_sregs) < 0 ||
-		ioctl(t->m.vcpu_fd, KVM_GET_VCPU_EVENTS, &t->events) < 0)
+	if (kvm_ioctl(t->m.vcpu_fd, KVM_GET_SREGS, &t->reset_sregs) < 0 ||
+		kvm_ioctl(t->m.vcpu_fd, KVM_GET_VCPU_EVENTS, &t->events) < 0)
 		return -errno;
 	return 0;
 }
@@ -290,10 +293,10 @@ static int tiny_build(struct tiny_vm *t, int kvm_fd)
 		return err;
 	fill_ram(t);
 	/* VMX wants these two before the vCPU; others need not know them. */
-	ioctl(t->m.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
-	ioctl(t->m.vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	kvm_ioctl(t->m.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	kvm_ioctl(t->m.vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
 	/* A local APIC is all that a message-signalled interrupt needs, and a split irqchip is quick to take down. */
-	t->has_irqs = ioctl(t->m.vm_fd, KVM_ENABLE_CAP, &split) == 0;
+	t->has_irqs = kvm_ioctl(t->m.vm_fd, KVM_ENABLE_CAP, &split) == 0;
 	return tiny_vcpu(t, kvm_fd);
 }
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/kvm_call.h"
 #include "arch/x86_64/arch_x86.h"
@@ -57,7 +56,7 @@ static int route_irqs(struct vm *vm)
 		r->entries[n++].u.irqchip.pin = gsi == 0 ? GSI_PIT : gsi;
 	}
 	r->nr = n;
-	ret = ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, r) < 0 ? kvm_failed("KVM_SET_GSI_ROUTING") : 0;
+	ret = kvm_ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, r) < 0 ? kvm_failed("KVM_SET_GSI_ROUTING") : 0;
 	free(r);
 	return ret;
 }
@@ -69,13 +68,13 @@ static int create_chips(struct vm *vm)
 
 	/* Intel's hardware needs these pages to run real-mode code; other hosts ignore them. */
 	if (kvm_check(vm->kvm_fd, KVM_CAP_SET_IDENTITY_MAP_ADDR) &&
-		ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &idmap) < 0)
+		kvm_ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &idmap) < 0)
 		return kvm_failed("KVM_SET_IDENTITY_MAP_ADDR");
-	if (kvm_check(vm->kvm_fd, KVM_CAP_SET_TSS_ADDR) && ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_KVM_TSS) < 0)
+	if (kvm_check(vm->kvm_fd, KVM_CAP_SET_TSS_ADDR) && kvm_ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_KVM_TSS) < 0)
 		return kvm_failed("KVM_SET_TSS_ADDR");
-	if (ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+	if (kvm_ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
 		return kvm_failed("KVM_CREATE_IRQCHIP");
-	if (ioctl(vm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
+	if (kvm_ioctl(vm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
 		return kvm_failed("KVM_CREATE_PIT2");
 	return route_irqs(vm);
 }
@@ -85,7 +84,8 @@ void arch_vm_started(struct vm *vm)
 {
 	struct kvm_reinject_control no_reinject = {.pit_reinject = 0};
 
-	if (kvm_check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) && ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
+	if (kvm_check(vm->kvm_fd, KVM_CAP_REINJECT_CONTROL) &&
+		kvm_ioctl(vm->vm_fd, KVM_REINJECT_CONTROL, &no_reinject) < 0)
 		kvm_failed("KVM_REINJECT_CONTROL");
 	/* The first breakpoint will ask, and steps are cheaper for knowing. */
 	if (vm->opts->gdb || vm->verdict)
@@ -184,7 +184,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	a->sregs = a->synced ? &vcpu->run->s.regs.sregs : &a->own.sregs;
 	vcpu->run->kvm_valid_regs = a->synced ? SYNC_WANTED : 0;
 	x86_cpuid_set_apic_id(av->cpuid, (uint32_t)vcpu->id);
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, av->cpuid) < 0) {
+	if (kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, av->cpuid) < 0) {
 		int ret = kvm_failed("KVM_SET_CPUID2");
 
 		arch_vcpu_free(vcpu);
@@ -237,11 +237,11 @@ static int connect_lints(struct vcpu *vcpu)
 	struct kvm_lapic_state apic;
 	uint32_t lint0 = APIC_DELIVER_EXTINT, lint1 = APIC_DELIVER_NMI;
 
-	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &apic) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &apic) < 0)
 		return kvm_failed("KVM_GET_LAPIC");
 	memcpy(apic.regs + APIC_LVT_LINT0, &lint0, sizeof(lint0));
 	memcpy(apic.regs + APIC_LVT_LINT1, &lint1, sizeof(lint1));
-	return ioctl(vcpu->fd, KVM_SET_LAPIC, &apic) < 0 ? kvm_failed("KVM_SET_LAPIC") : 0;
+	return kvm_ioctl(vcpu->fd, KVM_SET_LAPIC, &apic) < 0 ? kvm_failed("KVM_SET_LAPIC") : 0;
 }
 
 static int reset_boot_cpu(struct vcpu *vcpu)
@@ -259,9 +259,9 @@ static int reset_boot_cpu(struct vcpu *vcpu)
 		.rsp = e->rsp,
 		.rflags = 2,
 	};
-	if (ioctl(vcpu->fd, KVM_SET_SREGS, a->sregs) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_SREGS, a->sregs) < 0)
 		return kvm_failed("KVM_SET_SREGS at reset");
-	if (ioctl(vcpu->fd, KVM_SET_REGS, a->regs) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_REGS, a->regs) < 0)
 		return kvm_failed("KVM_SET_REGS at reset");
 	/* KVM creates the FPU as FNINIT leaves it, MXCSR at its reset value. */
 	return connect_lints(vcpu);
@@ -271,9 +271,10 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 {
 	struct arch_vcpu *a = vcpu->arch;
 	int ret = x86_regs_reload(vcpu);
+	char why[KVM_EXPLAIN_MAX];
 
 	if (ret < 0) {
-		log_error("CPU %d: cannot read its registers: %s", vcpu->id, strerror(-ret));
+		log_error("CPU %d: cannot read its registers: %s", vcpu->id, kvm_explain(ret, why, sizeof(why)));
 		return ret;
 	}
 	/* KVM leaves all but the first CPU waiting for INIT and SIPI, which is where a PC's are. */
@@ -300,7 +301,7 @@ static int fetch_mp_state(struct vcpu *vcpu, bool *started)
 	struct arch_vcpu *a = vcpu->arch;
 	struct kvm_mp_state mp;
 
-	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
+	if (kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
 		return -errno;
 	*started = waits_for_start(a->mp_state) && !waits_for_start(mp.mp_state);
 	a->mp_state = mp.mp_state;

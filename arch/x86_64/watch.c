@@ -2,7 +2,6 @@
 #include "arch/arch.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "arch/kvm_call.h"
 #include "arch/page_set.h"
@@ -31,8 +30,8 @@ void arch_protected(struct vm *vm, bool on)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = {on}};
 
-	if (kvm_check(vm->kvm_fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE))
-		(void)ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap);
+	if (kvm_check(vm->kvm_fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE) && kvm_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		kvm_failed("KVM_ENABLE_CAP, KVM_CAP_EXIT_ON_EMULATION_FAILURE");
 }
 
 int arch_write_pc(struct vcpu *vcpu, uint64_t *pc)
@@ -209,9 +208,11 @@ static const char *in_kvm_pages(struct vcpu *vcpu, const struct page_set *s)
 {
 	for (size_t i = 0; i < sizeof(kvm_msrs) / sizeof(kvm_msrs[0]); i++) {
 		uint64_t v = 0;
+		int ret = x86_msr_get(vcpu, kvm_msrs[i].msr, &v);
 
-		if (x86_msr_get(vcpu, kvm_msrs[i].msr, &v) < 0 || !v ||
-			(v & kvm_msrs[i].enabled) != kvm_msrs[i].enabled)
+		if (ret < 0 && ret != -ENOENT)
+			return REFUSED "KVM does not say whether it writes it for the guest";
+		if (ret < 0 || !v || (v & kvm_msrs[i].enabled) != kvm_msrs[i].enabled)
 			continue;
 		if (page_set_has(s, v & kvm_msrs[i].address, kvm_msrs[i].len))
 			return kvm_msrs[i].why;

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/unit/tap.h"
 
@@ -20,6 +21,8 @@ bool client_next(struct fake_machine *m, struct vm_debug_event *ev, int timeout_
 /* The next event is a stop of this kind; everybody is outside the guest and no breakpoint byte is in memory. */
 bool client_stopped_by(struct fake_machine *m, enum vm_stop_kind kind, struct vm_debug_event *ev)
 {
+	const uint8_t *planted;
+
 	if (!client_next(m, ev, 10000)) {
 		tap_diag("no event");
 		return false;
@@ -30,11 +33,10 @@ bool client_stopped_by(struct fake_machine *m, enum vm_stop_kind kind, struct vm
 			return false;
 		}
 	}
-	for (unsigned a = 0; a < FAKE_RAM; a++) {
-		if (m->ram[a] == OP_BREAK) {
-			tap_diag("a planted byte shows at 0x%x", a);
-			return false;
-		}
+	planted = memchr(m->ram, OP_BREAK, FAKE_RAM);
+	if (planted) {
+		tap_diag("a planted byte shows at 0x%tx", planted - m->ram);
+		return false;
 	}
 	if (ev->kind != VM_EVENT_STOPPED || ev->stop.kind != kind) {
 		tap_diag("event %d, stop %d on cpu %d, wanted stop %d", ev->kind, ev->stop.kind, ev->cpu, kind);

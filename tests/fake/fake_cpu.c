@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 void fake_delay(struct fake_cpu *c)
 {
@@ -78,6 +79,11 @@ static void site(struct fake_cpu *c, uint64_t pc, uint8_t op)
 
 	c->torn += fetch(c, pc + 1) != want || fetch(c, pc + 2) != want;
 	c->pc = pc + FAKE_SITE_LEN;
+}
+
+static bool kicked(struct fake_cpu *c)
+{
+	return __atomic_load_n(&c->immediate_exit, __ATOMIC_RELAXED);
 }
 
 static const struct hw_slot *slot_hit(const struct fake_cpu *c, enum hw_kind kind, uint64_t addr)
@@ -185,7 +191,7 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 		return true;
 	}
 	if (op == OP_WAIT && c->how != VM_ARM_STEP) {
-		while (!atomic_load(&c->kicked))
+		while (!kicked(c))
 			sched_yield();
 		return false;
 	}
@@ -198,7 +204,7 @@ static bool execute(struct fake_cpu *c, struct vm_stop *stop)
 	}
 	if (op == OP_WRITE && write_traps(c, stop, &watched)) {
 		if (stop->kind == VM_STOP_NONE)
-			atomic_store(&c->kicked, true); /* back to the checkpoint */
+			c->blocked = true;
 		return stop->kind != VM_STOP_NONE;
 	}
 	if (op == OP_WRITE && atomic_load(&c->m->nprotected))
@@ -227,14 +233,28 @@ static bool events(struct fake_cpu *c)
 	return vm_debug_event(c->m->debug, c->id, &a) || caught;
 }
 
-static void run_guest(struct fake_cpu *c)
+static void at(struct fake_cpu *c, enum fake_place place)
+{
+	fake_delay(c);
+	if (c->m->at)
+		c->m->at(c, place);
+}
+
+/* Like KVM_RUN, and what follows an exit. Returns whether a kick has ended it, and nothing else. */
+static bool run_guest(struct fake_cpu *c)
 {
 	struct vm_stop stop;
 	bool stopped = false, caught = false;
 	unsigned left = c->m->exits;
 
 	atomic_store(&c->inside, 1);
-	while (!stopped && !caught && !atomic_load(&c->kicked) && (!c->m->exits || left--)) {
+	atomic_fetch_add(&c->entries, 1);
+	c->blocked = false;
+	while (!stopped && !caught && !c->blocked && !kicked(c) && (!c->m->exits || left--)) {
+		if (c->pc == FAKE_CODE(c->id) && atomic_load(&c->offline)) {
+			usleep(100); /* a kick ends it */
+			continue;
+		}
 		stopped = execute(c, &stop);
 		if (c->m->events && c->wrote)
 			caught = events(c);
@@ -242,24 +262,41 @@ static void run_guest(struct fake_cpu *c)
 		fake_delay(c);
 	}
 	atomic_store(&c->inside, 0);
-	atomic_store(&c->kicked, false);
 	if (!stopped)
-		return;
-	fake_delay(c);
+		return !caught && !c->blocked && kicked(c);
+	at(c, FAKE_TRAPS);
 	if (vm_debug_trap(c->m->debug, c->id, &stop) == VM_TRAP_FOREIGN) {
 		c->foreign++;
 		c->pc += c->m->site && c->pc == c->m->site ? FAKE_SITE_LEN : 1;
 	}
+	return false;
+}
+
+static bool may_enter(void *ctx)
+{
+	struct fake_cpu *c = ctx;
+
+	if (!vm_debug_checkpoint(c->m->debug, c->id))
+		return false;
+	at(c, FAKE_MAY_ENTER);
+	return true;
+}
+
+static bool enter(void *ctx)
+{
+	struct fake_cpu *c = ctx;
+	bool was_kicked = run_guest(c);
+
+	at(c, FAKE_LEFT);
+	return was_kicked;
 }
 
 void *fake_cpu_thread(void *arg)
 {
 	struct fake_cpu *c = arg;
 
-	while (vm_debug_checkpoint(c->m->debug, c->id)) {
-		fake_delay(c);
-		run_guest(c);
-	}
+	kick_loop(&c->kick, may_enter, enter, c);
 	vm_debug_gone(c->m->debug, c->id);
+	atomic_store(&c->left, true);
 	return NULL;
 }

@@ -47,7 +47,7 @@ static void op_kick(void *ctx, int cpu)
 	struct fake_machine *m = ctx;
 
 	atomic_fetch_add(&m->kicks, 1);
-	atomic_store(&m->cpu[cpu].kicked, true);
+	kick_send(&m->cpu[cpu].kick);
 }
 
 static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
@@ -56,16 +56,21 @@ static int op_quiesce(void *ctx, int cpu, struct vm_stop *late)
 
 	(void)late;
 	fake_delay(&m->cpu[cpu]);
+	/* As finishing an access does, which may swallow a kick. */
+	__atomic_store_n(&m->cpu[cpu].immediate_exit, 0, __ATOMIC_RELAXED);
 	return 0;
 }
 
 static int op_arm(void *ctx, int cpu, const struct hw_slots *slots, enum vm_arm how)
 {
-	struct fake_cpu *c = &((struct fake_machine *)ctx)->cpu[cpu];
+	struct fake_machine *m = ctx;
+	struct fake_cpu *c = &m->cpu[cpu];
 	bool refused = how == VM_ARM_LET_IN && c->closed;
 
-	if (slots && slots->n > ((struct fake_machine *)ctx)->hw_slots) {
+	if (slots && slots->n > m->hw_slots) {
 		c->overfull++;
+		if (!vm_debug_fault(m->debug, cpu, VM_FAULT_KVM, c->pc, "no such debug registers"))
+			vm_debug_exit(m->debug, FAKE_FAILED);
 		return -ENOSPC; /* and what was armed before still is */
 	}
 	c->slots = slots;
@@ -283,6 +288,7 @@ void fake_reset(struct fake_machine *m)
 		struct fake_cpu *c = &m->cpu[i];
 
 		*c = (struct fake_cpu){.m = m, .id = i, .pc = FAKE_CODE(i), .seed = (unsigned)i + 1};
+		c->kick.immediate_exit = &c->immediate_exit;
 		write_code(m, i);
 	}
 }
@@ -321,7 +327,7 @@ static struct fake_machine *new_machine(const struct arch_desc *arch, int ncpus,
 		.program = "fake.elf",
 	};
 
-	if (!m)
+	if (!m || kick_init())
 		abort();
 	m->ncpus = ncpus;
 	m->delays = delays;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "vmm/debug.h"
+#include "vmm/kick.h"
 
 #define FAKE_CPUS_MAX  8
 #define FAKE_RAM       0x10000
@@ -56,8 +57,13 @@ struct fake_cpu {
 	uint64_t count; /* instructions done */
 	bool wrote;	/* the last one was OP_WRITE */
 	uint64_t writes;
-	atomic_bool kicked;
-	atomic_int inside; /* 1 while in the guest: must be 0 when somebody reads it */
+	atomic_bool left; /* its thread has nothing more to do */
+	struct kick kick;
+	uint8_t immediate_exit; /* as in kvm_run: looked at before each instruction */
+	bool blocked;		/* the last exit was a write that is to be made otherwise */
+	atomic_int inside;	/* 1 while in the guest: must be 0 when somebody reads it */
+	atomic_uint entries;	/* into the guest */
+	atomic_bool offline;	/* it waits at its loop's start, until kicked, like a CPU that is to be started */
 	const struct hw_slots *slots;
 	enum vm_arm how;
 	unsigned arms, let_ins;
@@ -78,7 +84,16 @@ struct fake_cpu {
 	unsigned seed;
 };
 
+/* On a vCPU's way round its loop. */
+enum fake_place {
+	FAKE_MAY_ENTER, /* it has looked whether it may */
+	FAKE_TRAPS,	/* it has left by a stop, of which nobody knows yet */
+	FAKE_LEFT,	/* it is out of KVM_RUN, and has dealt with why */
+};
+
 struct fake_life;
+
+#define FAKE_FAILED 12 /* its status where it cannot go on */
 
 struct fake_machine {
 	struct vm_debug *debug;
@@ -101,7 +116,8 @@ struct fake_machine {
 	atomic_bool lifted;
 	atomic_uint protects, lifts; /* how often */
 	uint8_t ram[FAKE_RAM];
-	atomic_uint kicks; /* by the debugger */
+	atomic_uint kicks;				       /* by the debugger */
+	void (*at)(struct fake_cpu *c, enum fake_place place); /* own thread, no lock held; NULL: nobody looks */
 	atomic_int resumed;
 	atomic_int killed;
 	unsigned flushes;	/* by the stub side */

@@ -53,6 +53,7 @@ static void test_let_in(void)
 	struct fake_machine *m = waiting(2, false, 5);
 	struct fake_cpu *c = &m->cpu[0];
 	struct vm_debug_event ev;
+	bool goes_on;
 	uint64_t n;
 
 	resume_range(m, VM_STAY);
@@ -68,11 +69,13 @@ static void test_let_in(void)
 	m = waiting(1, false, 1);
 	c = &m->cpu[0];
 	c->closed = true;
-	resume_range(m, VM_STAY);
-	tap_ok(!client_next(m, &ev, 50), "where the guest masks them the step goes on");
-	vm_debug_pause(m->debug);
-	tap_ok(client_stopped_by(m, VM_STOP_PAUSED, &ev) && c->let_ins == 0 && steps_in_loop(m) > LET_IN_STEPS,
-		"without any, until it is paused");
+	do {
+		resume_range(m, VM_STAY);
+		goes_on = !client_next(m, &ev, 50);
+		vm_debug_pause(m->debug);
+		goes_on = goes_on && client_stopped_by(m, VM_STOP_PAUSED, &ev);
+	} while (goes_on && steps_in_loop(m) <= LET_IN_STEPS); /* a machine that is slow */
+	tap_ok(goes_on && c->let_ins == 0, "where the guest masks them the step goes on without any, until paused");
 	fake_end(m);
 }
 

@@ -311,6 +311,30 @@ static void test_exit_in_flight(void)
 	tap_ok(ended > 0, "the client is told its status (%u times between a resume and its stop)", ended);
 }
 
+/*
+ * The machine ends and the stub is closed at once: its client has heard of the end, whatever the stub was doing. With
+ * server_finish()'s first line, the pump, behind the closing of the session, 35 of the 40 hear nothing.
+ */
+static void test_last_word(void)
+{
+	unsigned bad = 0;
+
+	for (unsigned round = 0; round < 40; round++) {
+		struct stub *s = stub_start(2, round % 2);
+
+		send_packet(s, "vCont;c");
+		while (!atomic_load(&s->m->cpu[0].inside))
+			usleep(50);
+		usleep(round * 10);
+		vm_debug_exit(s->m->debug, 42);
+		gdb_server_close(s->server);
+		s->server = NULL;
+		bad += strcmp(receive(s, TIMEOUT_MS) ?: "", "W2a") != 0;
+		stub_end(s);
+	}
+	tap_is_u64(bad, 0, "40 ends with the stub closed at once: the client is told");
+}
+
 static void test_kill(void)
 {
 	struct stub *s = stub_start(2, false);
@@ -372,6 +396,7 @@ int main(void)
 	test_dying_clients();
 	test_second_client();
 	test_exit_in_flight();
+	test_last_word();
 	test_kill();
 	test_lives();
 	return tap_done();

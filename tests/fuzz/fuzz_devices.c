@@ -26,6 +26,10 @@
 #define PL011_CR   (PL011 + 0x30)
 #define PL011_IMSC (PL011 + 0x38)
 #define PL011_MIS  (PL011 + 0x40)
+#define PL031_MIS  (PL031 + 0x18)
+#define RESET_PORT 0xcf9
+#define KBC_PORT   0x64
+#define KBC_RESET  0xfe
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,6 +55,11 @@ static struct {
 	struct pvpanic *panic, *panic_mmio;
 	struct acpi_pm *pm;
 	struct cf9 *cf9;
+	struct {
+		unsigned n;
+		enum power_event event;
+		unsigned value;
+	} power; /* what the guest has asked for */
 } m;
 
 /* Changes only. */
@@ -70,7 +79,9 @@ static void set_irq(void *ctx, unsigned irq, int level)
 static void on_power(void *ctx, enum power_event event, unsigned value)
 {
 	(void)ctx;
-	(void)value;
+	m.power.n++;
+	m.power.event = event;
+	m.power.value = value;
 	if (event > POWER_DEBUG_EXIT)
 		abort();
 }
@@ -174,6 +185,11 @@ static uint8_t in(uint64_t port)
 	return v;
 }
 
+static void out(uint64_t port, uint8_t v)
+{
+	bus_write(&m.pio, port, 1, &v);
+}
+
 static uint32_t load(uint64_t addr)
 {
 	uint32_t v;
@@ -200,7 +216,8 @@ static void offer(struct side *side, const uint8_t *buf, size_t n)
 /* What holds whatever a guest has done. */
 static void check_pio(void)
 {
-	uint8_t lsr = in(UART + 5), status = in(0x64), v[8];
+	uint8_t lsr = in(UART + 5), status = in(0x64);
+	int line;
 
 	if (!(lsr & 0x20) != !(lsr & 0x40))
 		abort(); /* THRE and TEMT go together here */
@@ -210,14 +227,17 @@ static void check_pio(void)
 		abort(); /* the keyboard controller is never busy */
 	if (status & 0x01 && (in(0x60), in(0x64) & 0x01))
 		abort(); /* and a flush ends */
-	bus_read(&m.pio, 0x1000, 8, v);
-	if (memcmp(v, "\xff\xff\xff\xff\xff\xff\xff\xff", 8))
+	/* The line is what the registers say, where the gate is open. */
+	out(UART + 4, 0x08);
+	line = m.com1.irq_level;
+	if (line != !(in(UART + 2) & 0x01))
 		abort();
 }
 
 static void check_mmio(void)
 {
-	uint32_t fr = load(PL011_FR);
+	uint32_t fr = load(PL011_FR), mis;
+	int before = m.pl031_level;
 
 	if (!(fr & 0x08) != !!(fr & 0x80))
 		abort(); /* busy or empty */
@@ -229,10 +249,31 @@ static void check_mmio(void)
 		abort(); /* the line is what the registers say */
 	if (load(PL011 + 0xff8) != 0x05 || load(PL031 + 0xfe0) != 0x31)
 		abort();
+	mis = load(PL031_MIS);
+	if (before == m.pl031_level && before != !!mis) /* else its alarm has come just now */
+		abort();
 }
 
 /* Whatever the guest has done, once it reads in the proper way it gets at all of its input. */
-static void check_input(void)
+static void check_uart_input(void)
+{
+	int n = 0;
+
+	out(UART + 3, 0x03);
+	out(UART + 4, 0x08);
+	out(UART + 2, 0x01);
+	out(UART + 1, 0x01);
+	while (in(UART + 5) & 0x01)
+		if (in(UART), ++n > 32) /* what the receiver holds, and what was held back for it */
+			abort();
+	if (m.com1.fed || m.com1.irq_level)
+		abort();
+	offer(&m.com1, (const uint8_t *)"xy", 1);
+	if (m.com1.fed || !m.com1.irq_level || in(UART) != 'x')
+		abort();
+}
+
+static void check_pl011_input(void)
 {
 	int n = 0;
 
@@ -248,11 +289,50 @@ static void check_input(void)
 		abort();
 }
 
-static const uint16_t ports[16] = {UART, UART + 1, UART + 2, UART + 3, UART + 4, UART + 5, UART + 6, 0x60, 0x64, 0x70,
-	0x71, 0x92, DEBUGEXIT_PORT, PVPANIC_PORT, ACPI_PM_PORT, 0xcf8};
+static const uint16_t ports[16] = {UART, UART + 1, UART + 2, UART + 3, UART + 4, UART + 5, UART + 6, 0x60, KBC_PORT,
+	0x70, 0x71, 0x92, DEBUGEXIT_PORT, PVPANIC_PORT, ACPI_PM_PORT, RESET_PORT};
 
 static const uint32_t addresses[16] = {PL011, PL011 + 0x04, PL011_FR, PL011 + 0x2c, PL011_CR, PL011 + 0x34, PL011_IMSC,
 	PL011 + 0x3c, PL011_MIS, PL011 + 0x44, PL031 + 0x04, PL031 + 0x08, PL031 + 0x10, PL031 + 0x1c, PVPANIC, EXIT};
+
+/* Nobody is there: all ones. */
+static void check_read(const struct bus *bus, uint64_t addr, unsigned size)
+{
+	static const uint8_t ones[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	unsigned before = m.power.n;
+	uint8_t data[8] = {0};
+
+	if (!bus_read(bus, addr, size, data) && memcmp(data, ones, size))
+		abort();
+	if (m.power.n != before)
+		abort(); /* looking ends nothing */
+}
+
+/* The registers that end the machine do that at once, and say how. Where bytes are split it is others' business. */
+static void check_write(const struct bus *bus, uint64_t addr, unsigned size, const uint8_t *data)
+{
+	bool mmio = bus == &m.mmio, ends = false;
+	unsigned before = m.power.n, value = 0;
+	enum power_event event = POWER_RESET;
+
+	memcpy(&value, data, size < sizeof(value) ? size : sizeof(value));
+	if (addr == (mmio ? EXIT : DEBUGEXIT_PORT) && size <= sizeof(value)) {
+		ends = true;
+		event = POWER_DEBUG_EXIT;
+	} else if (addr == (mmio ? PVPANIC : PVPANIC_PORT) && size == 1) {
+		ends = value & PVPANIC_PANICKED;
+		event = POWER_PANIC;
+	} else if (!mmio && addr == RESET_PORT && size == 1) {
+		ends = value & 0x04;
+	} else if (!mmio && addr == KBC_PORT && size == 1) {
+		ends = value == KBC_RESET;
+	}
+	bus_write(bus, addr, size, data);
+	if (ends && (m.power.n != before + 1 || m.power.event != event))
+		abort();
+	if (ends && event == POWER_DEBUG_EXIT && m.power.value != value)
+		abort();
+}
 
 /*
  * op[0]: bits 0-2 what, 3-4 log2 of the size, 5 address from the table, 6 the MMIO bus and its UART; op[1]: address or
@@ -272,12 +352,12 @@ static void run(const uint8_t *op)
 	switch (op[0] & 7) {
 	case 0:
 	case 1:
-		bus_read(bus, addr, size, data);
+		check_read(bus, addr, size);
 		break;
 	case 2:
 	case 3:
 	case 4:
-		bus_write(bus, addr, size, data);
+		check_write(bus, addr, size, data);
 		break;
 	case 5:
 		offer(side, data, op[1] & 7);
@@ -307,7 +387,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.arm.front.drained(m.arm.front.ctx);
 	check_pio();
 	check_mmio();
-	check_input();
+	check_uart_input();
+	check_pl011_input();
 	teardown();
 	return 0;
 }

@@ -1,56 +1,14 @@
-/*
- * What the fuzzers of files to load share: the log, of which only the formatting is of interest as there are as many
- * messages as inputs, and some RAM.
- */
+/* What the fuzzers of files to load share: a log, and some RAM. */
 #ifndef TESTS_FUZZ_IMAGE_H
 #define TESTS_FUZZ_IMAGE_H
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdint.h>
 #include <sys/mman.h>
 
-#include "vmm/log.h"
+#include "tests/fuzz/fuzz_log.h"
 #include "vmm/memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static unsigned errors; /* logged so far */
-
-/* One message, one line. */
-static void check_line(const char *fmt, va_list ap)
-{
-	char text[512];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (!*text || strchr(text, '\n'))
-		abort();
-}
-
-void log_error(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	check_line(fmt, ap);
-	va_end(ap);
-	errors++;
-}
-
-void log_warn(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	check_line(fmt, ap);
-	va_end(ap);
-}
-
-void log_info(const char *fmt, ...)
-{
-	(void)fmt;
-}
 
 /* RAM in one piece at gpa, unless there is some already. */
 static void make_ram(struct guest_memory *mem, uint64_t gpa, size_t size)

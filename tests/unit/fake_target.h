@@ -13,7 +13,9 @@
 
 #define FAKE_CPUS     3
 #define FAKE_MEM_BASE 0x10000u
+#ifndef FAKE_MEM_SIZE
 #define FAKE_MEM_SIZE (256u * 1024)
+#endif
 #define FAKE_PHYS_OFF 0x8000u /* the virtual address base is at this physical one */
 #define FAKE_BREAKS   4
 

@@ -43,6 +43,9 @@ static void test_sites(void)
 		size_t len = cases[i].len;
 
 		tap_is_u64(x86_patch_site(cases[i].bytes, X86_INSN_MAX, X86_CODE_64), len, "%s", cases[i].what);
+		if (len)
+			tap_is_u64(x86_patch_site(cases[i].bytes, len, X86_CODE_64), len, "%s, and no byte more",
+				cases[i].what);
 		if (len > 1)
 			tap_is_u64(
 				x86_patch_site(cases[i].bytes, len - 1, X86_CODE_64), 0, "%s, cut off", cases[i].what);

@@ -39,6 +39,17 @@ static void test_ack_order(void)
 	tap_is_str(stop_signal(0, 4), "O780a", "console output goes first");
 	tap_is_str(driver_bytes("+"), "T04thread:1;02:1212121212121212;03:1313131313131313;",
 		"its ack lets the stop reply out");
+	driver_bytes("+$c#63");
+	driver_bytes("$qC#b4$QStartNoAckMode#b0$qAttached#8f");
+	tap_is_str(stop_signal(1, 5), "T05thread:2;02:2222222222222222;03:2323232323232323;|QC2|OK|1",
+		"whoever switches acks off gets what was held back for them first");
+	driver_end();
+	start_plain();
+	driver_bytes("+");
+	stop_signal(0, 2);
+	driver_bytes("$c#63");
+	tap_is_str(stop((struct gdb_stop){.kind = GDB_STOP_EXITED, .text = "over"}), "O6f7665720a|W00",
+		"an end that is announced has its reply: its ack would find nobody");
 	driver_end();
 }
 

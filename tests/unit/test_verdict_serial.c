@@ -175,6 +175,8 @@ static void test_linger(void)
 	say("Oops: 0002 [#1] SMP\n");
 	verdict_ended(v, STATUS_PANIC, "the guest reported a panic");
 	is(RESULT_OOPS, "the kernel said: Oops: 0002 [#1] SMP", "the machine's end ends it, too");
+	verdict_ended(v, 7, NULL);
+	tap_is_u64((uint64_t)verdict_status(v, 0), STATUS_OOPS, "and its own exit code is not the run's");
 
 	reset();
 	opts.ignore = IGNORE_OOPS;
