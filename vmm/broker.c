@@ -210,15 +210,19 @@ static int answer(void)
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	int result;
+	int result = -EPIPE;
 	struct iovec data = {.iov_base = &result, .iov_len = sizeof(result)};
 	struct msghdr m = {
 		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 
-	do
-		n = recvmsg(line, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	n = recvmsg(line, &m, MSG_CMSG_CLOEXEC);
+	if (n < 0 && errno == EINTR) {
+		/* A signal that ends the process, while a pipe is waited for: the broker clears up, and is not needed
+		 * more. */
+		broker_stop();
+		return -EINTR;
+	}
 	if (n != (ssize_t)sizeof(result))
 		return -EPIPE;
 	if (result >= 0 && m.msg_controllen >= CMSG_LEN(sizeof(int)))
@@ -297,7 +301,10 @@ void broker_remove(int id)
 	if (!name_is(id, false) || names[id].maker != getpid())
 		return;
 	if (line < 0) {
-		name_remove(id);
+		if (sealed)
+			name_forget(id); /* the broker has removed it already */
+		else
+			name_remove(id);
 		return;
 	}
 	if (!ask(&r))

@@ -143,8 +143,7 @@ static void on_violation(int sig, siginfo_t *info, void *context)
 	at = put(text, at, sizeof(text), " (number ");
 	at = put_number(text, at, sizeof(text), info->si_syscall);
 	at = put(text, at, sizeof(text), "), which it may not; please report this, --no-sandbox runs without\n");
-	if (write(STDERR_FILENO, text, at) < 0)
-		at = 0; /* nobody to tell */
+	(void)!write(STDERR_FILENO, text, at);
 	broker_last_wait();
 	_exit(STATUS_SANDBOX);
 }
