@@ -64,6 +64,13 @@ class Counted(Rsp):
 			self.buffer = b''
 		self.hello()
 
+	def _first(self, packet):
+		"""Its reply may come behind those."""
+		text = super()._first(packet)
+		while not text.startswith('PacketSize='):
+			text = self.reply()
+		return text
+
 	def send(self, packet):
 		self.asked += 1
 		super().send(packet)
