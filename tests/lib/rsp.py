@@ -65,6 +65,7 @@ class Rsp:
 		self.timeout = timeout
 		self.buffer = b''
 		self.noack = False
+		self.owed = False       # the stop of a Ctrl-C that another stop came before
 		self.sock = None
 		self.registers = None
 		self.pc_name, self.break_kind = 'pc', 1
@@ -226,14 +227,26 @@ class Rsp:
 		while True:
 			text = self.reply(timeout)
 			if text[:1] != 'O' or text == 'OK':
-				return self.stop(text)
+				stop = self.stop(text)
+				self.owed &= stop.kind == 'T' and stop.signal != 2
+				return stop
+
+	def send_on(self, packet):
+		"""Resumes without waiting. The stop that is owed to a Ctrl-C comes first."""
+		if self.owed:
+			self.send(packet)
+			stop = self.wait_stop()
+			if (stop.kind, stop.signal) != ('T', 2):
+				raise RspError('no stop for the Ctrl-C, but ' + stop.text)
+		self.send(packet)
 
 	def resume(self, packet='vCont;c', timeout=None):
-		self.send(packet)
+		self.send_on(packet)
 		return self.wait_stop(timeout)
 
 	def interrupt(self):
 		self.raw(b'\x03')
+		self.owed = True
 
 	def number(self, name):
 		for n, (other, _) in self.registers.items():

@@ -160,7 +160,7 @@ def stress(host):
 					c.unplant(a)
 				elif c.z('Z0', a) == 'OK':      # there may be only slots
 					inside.add(a)
-			c.send('vCont;c')
+			c.send_on('vCont;c')
 			if sym['smp_work'] not in inside or rng.random() < 0.2:
 				c.interrupt()
 			stop = c.wait_stop()
@@ -193,7 +193,7 @@ def patched_code(host):
 		for i in range(3000):
 			if i > 300 and len(seen) > 2:
 				break
-			c.send('vCont;c')
+			c.send_on('vCont;c')
 			if i % 3 == 0:
 				time.sleep(0.002)
 				c.interrupt()

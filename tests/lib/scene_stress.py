@@ -55,7 +55,6 @@ class Counted(Rsp):
 
 	def __init__(self, *args):
 		self.asked = self.answered = 0
-		self.owed = False       # the stop of a Ctrl-C that another stop came before
 		super().__init__(*args)
 
 	def come_after(self, host):
@@ -75,21 +74,6 @@ class Counted(Rsp):
 		self.asked += 1
 		super().send(packet)
 
-	def interrupt(self):
-		super().interrupt()
-		self.owed = True
-
-	def send_on(self, packet):
-		"""Resumes without waiting; the stop that is owed to a Ctrl-C comes first."""
-		if self.owed:
-			stop = self.resume(packet)
-			tap.equal((stop.kind, stop.signal), ('T', 2), 'the stop of the Ctrl-C: ' + stop.text)
-		self.send(packet)
-
-	def go(self, packet='vCont;c'):
-		self.send_on(packet)
-		return self.wait_stop()
-
 	def take(self, timeout=None):
 		data = super().take(timeout)
 		if data is not None and (data[:1] != b'O' or data == b'OK'):
@@ -104,9 +88,7 @@ class Counted(Rsp):
 
 	def wait_stop(self, timeout=None):
 		try:
-			stop = super().wait_stop(timeout or 10)
-			self.owed &= stop.signal != 2
-			return stop
+			return super().wait_stop(timeout or 10)
 		except RspError as e:
 			if str(e) == 'no reply':
 				self._why()
@@ -140,7 +122,7 @@ def starts(m, c, sym):
 def finish(m, c, sym, cpus):
 	"""The guest is told to end and its work is looked at. Its first CPU may have ended already, its last line not."""
 	tap.equal(c.ask('M%x,8:0100000000000000' % sym['stop']), 'OK', 'stop = 1')
-	stop = c.go()
+	stop = c.resume()
 	tap.equal((stop.kind, stop.signal), ('W', 0), 'end: ' + stop.text)
 	tap.equal(c.answered, c.asked, 'replies')
 	c.close()               # in extended mode it is this that ends minivmm
@@ -201,7 +183,7 @@ def delivered(host):
 			tap.equal(stop.kind, 'T', 'stop: ' + stop.text)
 			if stop.signal != 2:
 				continue
-			step = c.go('vCont;s:%x' % stop.thread)
+			step = c.resume('vCont;s:%x' % stop.thread)
 			tap.equal((step.kind, step.thread), ('T', stop.thread), 'step: ' + step.text)
 			if works(stop.pc):
 				stepped += 1
@@ -219,7 +201,7 @@ def insert(c, kind, addr):
 def pass_as_gdb(c, kind, stop):
 	"""Past the breakpoint as gdb goes: it is taken out, one CPU steps, it is put back."""
 	tap.equal(c.z('z' + kind, stop.pc), 'OK', 'z')
-	step = c.go('vCont;s:%x' % stop.thread)
+	step = c.resume('vCont;s:%x' % stop.thread)
 	tap.equal((step.signal, step.thread), (5, stop.thread), 'step: ' + step.text)
 	tap.check(step.pc != stop.pc, 'it has stepped')
 	insert(c, kind, stop.pc)
