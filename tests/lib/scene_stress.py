@@ -320,7 +320,7 @@ def come_and_go(host):
 		begins = time.monotonic()
 		for _ in range(rounds(host, 2000, 150)):
 			change_some(c, rng, busy, idle, inside, ever)
-			c.send('vCont;c')
+			c.send_on('vCont;c')
 			if rng.random() < 0.3:
 				time.sleep(rng.randrange(300) / 1e6)
 			if rng.random() < 0.5 or not any(a in busy for _, a in inside):
