@@ -124,7 +124,7 @@ def _():
 	mem = 256 << 20
 	m = host().start('lab', 'lab=spin')
 	sizes = []
-	for _ in range(4):
+	for _ in range(5):
 		for _ in range(5):
 			with Rsp(m.remote) as c:
 				c.hello()
@@ -136,7 +136,8 @@ def _():
 				c.ask('D')
 		sizes.append(overhead(m.pid, mem))
 	tap.diag('KiB: %r' % sizes)
-	tap.check(sizes[-1] - sizes[0] < 64, 'no growth: %r' % sizes)
+	# all threads share one heap, which may take a step up when two of them first need it at once
+	tap.check(sizes[-1] - sizes[1] < 64, 'no growth: %r' % sizes)
 	host().reap()
 
 
